@@ -1,0 +1,1 @@
+export type { LabelledTree } from './hash-tree.ts';
