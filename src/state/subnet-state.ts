@@ -78,4 +78,8 @@ export interface ManagementCall {
   readonly receivedAt: Time;
   /** Owned by `replica/management`: what it remembers between rounds (plain data). */
   progress: unknown;
+  /** When a pending call wants to be asked again though nothing else happens; 0 = in the next round. */
+  wakeAt?: Time | undefined;
+  /** Key of the canister that runs no message while this call is pending. */
+  occupies?: string | undefined;
 }
