@@ -122,13 +122,13 @@ class CandidReader {
             const length = this.#natural(this.#bytes.length);
             for (let t = 0; t < length; t++) this.#typeCode();
           }
-          this.#advance(this.#natural(this.#bytes.length));
+          this.#skipBytes();
           this.#types.push({ code, element: 0, fields: [] });
           break;
         case SERVICE: {
           const length = this.#natural(this.#bytes.length);
           for (let m = 0; m < length; m++) {
-            this.#advance(this.#natural(this.#bytes.length));
+            this.#skipBytes();
             this.#typeCode();
           }
           this.#types.push({ code, element: 0, fields: [] });
@@ -137,7 +137,7 @@ class CandidReader {
         default:
           // A type of a later Candid: its length in bytes is written after its code.
           if (code >= PRINCIPAL) throw new MalformedCandid();
-          this.#advance(this.#natural(this.#bytes.length));
+          this.#skipBytes();
           this.#types.push({ code, element: 0, fields: [] });
       }
     }
@@ -147,51 +147,58 @@ class CandidReader {
   #skip(type: number, depth: number): void {
     if (depth > DEPTH_MAX || this.#steps-- <= 0) throw new MalformedCandid();
     const fixed = FIXED_BYTES.get(type);
-    if (fixed !== undefined) return this.#advance(fixed);
-    if (type === NAT || type === INT) return this.#skipLeb128();
-    if (type === TEXT) return this.#advance(this.#natural(this.#bytes.length));
-    if (type === PRINCIPAL) {
-      this.#principal();
-      return;
-    }
-    const known = this.#types[type];
-    if (known === undefined) throw new MalformedCandid();
-    switch (known.code) {
+    if (fixed !== undefined) this.#advance(fixed);
+    else if (type === NAT || type === INT) this.#skipLeb128();
+    else if (type === TEXT) this.#skipBytes();
+    else if (type === PRINCIPAL) this.#principal();
+    else this.#skipConstructed(this.#types[type], depth);
+  }
+
+  #skipConstructed(type: CandidType | undefined, depth: number): void {
+    if (type === undefined) throw new MalformedCandid();
+    switch (type.code) {
       case OPT: {
         const flag = this.#byte();
         if (flag > 1) throw new MalformedCandid();
-        if (flag === 1) this.#skip(known.element, depth + 1);
-        return;
+        if (flag === 1) this.#skip(type.element, depth + 1);
+        break;
       }
       case VEC: {
         const length = this.#natural(Number.MAX_SAFE_INTEGER);
-        const bytes = FIXED_BYTES.get(known.element);
-        if (bytes !== undefined) return this.#advance(length * bytes);
-        for (let i = 0; i < length; i++) this.#skip(known.element, depth + 1);
-        return;
+        const bytes = FIXED_BYTES.get(type.element);
+        if (bytes !== undefined) this.#advance(length * bytes);
+        else for (let i = 0; i < length; i++) this.#skip(type.element, depth + 1);
+        break;
       }
       case RECORD:
-        for (let i = 1; i < known.fields.length; i += 2) this.#skip(known.fields[i] as number, depth + 1);
-        return;
+        for (let i = 1; i < type.fields.length; i += 2) this.#skip(type.fields[i] as number, depth + 1);
+        break;
       case VARIANT: {
-        const chosen = known.fields[2 * this.#natural(0xffff_ffff) + 1];
+        const chosen = type.fields[2 * this.#natural(0xffff_ffff) + 1];
         if (chosen === undefined) throw new MalformedCandid();
-        return this.#skip(chosen, depth + 1);
+        this.#skip(chosen, depth + 1);
+        break;
       }
       case FUNC:
         if (this.#byte() !== 1) throw new MalformedCandid();
         this.#principal();
-        return this.#advance(this.#natural(this.#bytes.length));
+        this.#skipBytes();
+        break;
       case SERVICE:
         this.#principal();
-        return;
+        break;
       default: {
         // A value of a later Candid: length in bytes, number of references, bytes.
         const length = this.#natural(this.#bytes.length);
         if (this.#natural(this.#bytes.length) !== 0) throw new MalformedCandid();
-        return this.#advance(length);
+        this.#advance(length);
       }
     }
+  }
+
+  /** A length and as many bytes. */
+  #skipBytes(): void {
+    this.#advance(this.#natural(this.#bytes.length));
   }
 
   #principal(): Principal {
