@@ -57,7 +57,9 @@ test('values are read at their types and printed back', () => {
       '(variant { node = record { left = variant { leaf = -1 }; right = variant { leaf = 2 } } })',
     ),
     `(
-  variant { node = record { left = variant { leaf = -1 : int }; right = variant { leaf = 2 : int } } },
+  variant {
+    node = record { left = variant { leaf = -1 : int }; right = variant { leaf = 2 : int } };
+  },
 )`,
   );
   assert.equal(
