@@ -1,0 +1,25 @@
+/**
+ * Reads, rewrites and runs Wasm modules.
+ */
+export { ByteReader } from './byte-reader.ts';
+export {
+  type Bounds,
+  type CustomSectionRange,
+  type DataSegment,
+  type ElementSegment,
+  type Export,
+  type FunctionBody,
+  type FunctionType,
+  type Global,
+  type GlobalType,
+  type Import,
+  type MemoryType,
+  type Range,
+  readFunctionNames,
+  readModule,
+  type Section,
+  type TableType,
+  type WasmModule,
+} from './module.ts';
+export * from './value-type.ts';
+export { WasmError, type WasmErrorCode } from './wasm-error.ts';
