@@ -19,7 +19,10 @@ export interface Limits {
   readonly wasm64MemoryBytes: bigint;
   readonly defaultWasmMemoryLimitBytes: bigint;
   readonly stableMemoryBytes: bigint;
+  /** Stable memory that one replicated message may read, and write. */
   readonly stableWriteBytesPerMessage: bigint;
+  readonly stableBytesPerUpgrade: bigint;
+  readonly stableBytesPerQuery: bigint;
   readonly subnetMemoryBytes: bigint;
   /** Bytes of unoptimised frames that nested Wasm calls may use (ARCHITECTURE section 4 (c)). */
   readonly stackBytes: number;
@@ -93,6 +96,8 @@ export const DEFAULT_LIMITS: Limits = {
   defaultWasmMemoryLimitBytes: 3n * GiB,
   stableMemoryBytes: 500n * GiB,
   stableWriteBytesPerMessage: 2n * GiB,
+  stableBytesPerUpgrade: 8n * GiB,
+  stableBytesPerQuery: 1n * GiB,
   subnetMemoryBytes: 2048n * GiB,
   stackBytes: 4 * 1024 * 1024,
   tableElements: 1_000_000,

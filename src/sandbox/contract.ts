@@ -66,6 +66,8 @@ export type EntryPoint =
   | { readonly kind: 'replicated_query'; readonly method: string; readonly arg: Uint8Array }
   | { readonly kind: 'query'; readonly method: string; readonly arg: Uint8Array }
   | { readonly kind: 'composite_query'; readonly method: string; readonly arg: Uint8Array }
+  /** A `canister_query` that transforms the response of an HTTP outcall. */
+  | { readonly kind: 'transform_query'; readonly method: string; readonly arg: Uint8Array }
   | {
       readonly kind: 'reply_callback';
       readonly callback: FunctionClosure;
@@ -124,6 +126,8 @@ export interface ExecutionEnvironment {
   readonly cyclesRefunded: Cycles;
   /** True when the call was already answered (callbacks of a responded call context): replying traps. */
   readonly responded: boolean;
+  /** The global timer as it is set now (absent or 0 = off): what `ic0.global_timer_set` returns. */
+  readonly globalTimer?: Time;
   readonly wasmMemoryLimitBytes: bigint;
   /** Bytes by which heap + stable memory together may still grow (subnet capacity or the canister's allocation). */
   readonly growableBytes: bigint;
