@@ -1,5 +1,5 @@
 import type { LabelledTree } from '../certification/index.ts';
-import type { Batch, Height, Ingress, Principal, Response, Time, UserError } from '../model/index.ts';
+import type { Batch, Height, Ingress, Principal, Response, SenderInfo, Time, UserError } from '../model/index.ts';
 import type { SubnetState } from '../state/index.ts';
 
 /** One subnet's deterministic round and its read-only side doors. Same batches, same state, on every machine. */
@@ -43,6 +43,8 @@ export interface Query {
   readonly method: string;
   readonly arg: Uint8Array;
   readonly dataCertificate?: Uint8Array;
+  /** `sender_info` of canister-signature senders, when present and verified. */
+  readonly senderInfo?: SenderInfo;
 }
 
 export interface QueryOutcome {

@@ -1,0 +1,146 @@
+import type { Limits, Principal } from '../model/index.ts';
+import type { Authenticator } from './authenticator.ts';
+import { DataCertificates } from './certificate.ts';
+import type { GatewayLog, SubnetPort } from './contract.ts';
+import {
+  type HttpRequest,
+  type HttpResponse,
+  pathOf,
+  preflightResponse,
+  type Site,
+  textResponse,
+} from './http-message.ts';
+import { IcApi } from './ic-api.ts';
+import { DEFAULT_LISTENER_BOUNDS, type HttpFacility, Listener, type ListenerBounds } from './listener.ts';
+import type { NodeMetrics } from './node-metrics.ts';
+import { NodePages } from './node-pages.ts';
+import { Admission } from './services.ts';
+
+export interface GatewayOptions {
+  readonly subnet: SubnetPort;
+  readonly limits: Limits;
+  readonly log: GatewayLog;
+  readonly metrics: NodeMetrics;
+  readonly authenticator: Authenticator;
+  readonly rootSubnetId: Principal;
+  /** Shown by `/api/v2/status` and `/health`. */
+  readonly implementationVersion: string;
+  /** `node:http`, where `listen` is to be called. */
+  readonly http?: HttpFacility;
+  /** Further parts of the address space, asked before the gateway's own. */
+  readonly sites?: readonly Site[];
+  readonly bounds?: Partial<GatewayBounds>;
+}
+
+/** What is worked on at once; more is refused with 429, so that what has begun gets done. */
+export interface GatewayBounds extends Omit<ListenerBounds, 'bodyBytes'> {
+  readonly calls: number;
+  readonly queries: number;
+  readonly reads: number;
+}
+
+export const DEFAULT_GATEWAY_BOUNDS: GatewayBounds = {
+  ...DEFAULT_LISTENER_BOUNDS,
+  calls: 10_000,
+  queries: 1_000,
+  reads: 1_000,
+};
+
+/** Answers HTTP requests for a subnet. */
+export interface Gateway {
+  /** Answers one request, without any socket. Never rejects. */
+  handle(request: HttpRequest): Promise<HttpResponse>;
+  /**
+   * Listens on a TCP port (0: any free one).
+   * @throws the system's error with its code, e.g. EADDRINUSE, EACCES
+   */
+  listen(address: {
+    readonly host: string;
+    readonly port: number;
+  }): Promise<{ readonly host: string; readonly port: number }>;
+  /** Takes no new connections and lets requests finish for `graceMs` (default 5,000). */
+  close(graceMs?: number): Promise<void>;
+}
+
+export function createGateway(options: GatewayOptions): Gateway {
+  const { subnet, limits, log, metrics } = options;
+  const bounds: GatewayBounds = { ...DEFAULT_GATEWAY_BOUNDS, ...options.bounds };
+  const sites: readonly Site[] = [
+    ...(options.sites ?? []),
+    new IcApi({
+      subnet,
+      limits,
+      log,
+      metrics,
+      authenticator: options.authenticator,
+      dataCertificates: new DataCertificates(),
+      rootSubnetId: options.rootSubnetId,
+      implementationVersion: options.implementationVersion,
+      calls: new Admission(bounds.calls),
+      queries: new Admission(bounds.queries),
+      reads: new Admission(bounds.reads),
+    }),
+    new NodePages(subnet, metrics, options.implementationVersion),
+  ];
+  const front = new Front(sites, log, metrics);
+  const listeners: Listener[] = [];
+  return {
+    handle: (request) => front.handle(request),
+    async listen({ host, port }) {
+      if (options.http === undefined) throw new Error('this gateway was made without an HTTP facility');
+      const listener = new Listener(
+        options.http,
+        (request) => front.handle(request),
+        { ...bounds, bodyBytes: limits.httpBodyBytes },
+        log,
+        metrics,
+      );
+      const address = await listener.listen(port, host);
+      listeners.push(listener);
+      return { host: address.address, port: address.port };
+    },
+    async close(graceMs = 5_000) {
+      await Promise.all(listeners.splice(0).map((listener) => listener.close(graceMs)));
+    },
+  };
+}
+
+/** Asks the sites in turn, counts, and turns what goes wrong into an answer. */
+class Front {
+  readonly #sites: readonly Site[];
+  readonly #log: GatewayLog;
+  readonly #metrics: NodeMetrics;
+  #inFlight = 0;
+
+  constructor(sites: readonly Site[], log: GatewayLog, metrics: NodeMetrics) {
+    this.#sites = sites;
+    this.#log = log;
+    this.#metrics = metrics;
+  }
+
+  async handle(request: HttpRequest): Promise<HttpResponse> {
+    const metrics = this.#metrics;
+    metrics.requestsInFlight.set(++this.#inFlight);
+    metrics.requestBytes.observe(request.body.length);
+    let response: HttpResponse;
+    try {
+      response = await this.#answer(request);
+    } catch (error) {
+      this.#log.error('a request failed', { url: request.url.slice(0, 200), error });
+      response = textResponse('failed', 500, 'The node failed to answer; its log says why.');
+    }
+    metrics.requestsInFlight.set(--this.#inFlight);
+    metrics.requests.labels(response.endpoint, String(response.status)).add();
+    metrics.requestSeconds.labels(response.endpoint).observe((performance.now() - request.receivedAt) / 1000);
+    return response;
+  }
+
+  #answer(request: HttpRequest): Promise<HttpResponse> | HttpResponse {
+    if (request.method === 'OPTIONS') return preflightResponse();
+    for (const site of this.#sites) {
+      const answer = site.answer(request);
+      if (answer !== undefined) return answer;
+    }
+    return textResponse('unknown', 404, `There is no ${pathOf(request.url).slice(0, 200)} here.`);
+  }
+}

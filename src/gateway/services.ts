@@ -1,0 +1,52 @@
+import type { Limits, Principal } from '../model/index.ts';
+import type { Authenticator } from './authenticator.ts';
+import type { DataCertificates } from './certificate.ts';
+import type { GatewayLog, SubnetPort } from './contract.ts';
+import type { NodeMetrics } from './node-metrics.ts';
+import { Refusal } from './refusal.ts';
+
+/** What the endpoints work with. */
+export interface Services {
+  readonly subnet: SubnetPort;
+  readonly limits: Limits;
+  readonly log: GatewayLog;
+  readonly metrics: NodeMetrics;
+  readonly authenticator: Authenticator;
+  readonly dataCertificates: DataCertificates;
+  /** The subnet whose key all certificates lead to. */
+  readonly rootSubnetId: Principal;
+  readonly implementationVersion: string;
+  readonly calls: Admission;
+  readonly queries: Admission;
+  readonly reads: Admission;
+}
+
+/** Bounds how many requests of one kind are worked on at once. */
+export class Admission {
+  readonly #max: number;
+  #present = 0;
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  /** Runs `work`. @throws Refusal (429) when too many are under way. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#present >= this.#max) throw new Refusal(429, 'overloaded', 'The service is overloaded.');
+    this.#present++;
+    try {
+      return await work();
+    } finally {
+      this.#present--;
+    }
+  }
+}
+
+/** The replica's words while there is nothing certified to answer with. */
+export function notReady(): Refusal {
+  return new Refusal(
+    503,
+    'not_ready',
+    'Replica is unhealthy: WaitingForCertifiedState. Check the /api/v2/status for more information.',
+  );
+}
