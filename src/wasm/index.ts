@@ -21,5 +21,14 @@ export {
   type TableType,
   type WasmModule,
 } from './module.ts';
+export {
+  CanisterModuleError,
+  type CanisterModuleInfo,
+  INSTRUCTIONS_TO_COMPILE_ONE,
+  moduleTooLarge,
+  undecodable,
+  validateCanisterModule,
+} from './validation.ts';
+export { SYSTEM_API_32, SYSTEM_API_64, type SystemFunctionType } from './validation-imports.ts';
 export * from './value-type.ts';
 export { WasmError, type WasmErrorCode } from './wasm-error.ts';
