@@ -1,4 +1,4 @@
-import type { Cycles, Principal, Reject, Time } from '../model/index.ts';
+import type { Cycles, Principal, Reject, SenderInfo, Time } from '../model/index.ts';
 import type { PageMap } from './page-map.ts';
 import type { Origin } from './subnet-state.ts';
 
@@ -122,6 +122,8 @@ export interface CallContext {
   /** Callbacks not yet answered. */
   openCallbacks: number;
   instructions: bigint;
+  /** What came with the call's sender: callbacks see it too. */
+  readonly senderInfo?: SenderInfo | undefined;
 }
 
 export interface Callback {

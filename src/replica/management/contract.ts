@@ -34,6 +34,11 @@ export interface Management {
   /** Non-replicated query methods: `fetch_canister_logs`, `list_canisters` … */
   query(query: ManagementQuery, host: ManagementHost): Response;
   /**
+   * A canister cannot pay for its memory: takes its code, memories, chunks and allocations away, rejects its open calls
+   * and says so in its history.
+   */
+  outOfCycles(canister: CanisterState, host: ManagementHost): void;
+  /**
    * The canister that a call is about (its effective canister id), undefined when there is none or the payload does not
    * decode: who pays for ingress, and who must not be in the middle of a message.
    */
