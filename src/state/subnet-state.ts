@@ -31,6 +31,8 @@ export interface SubnetState {
   /** Totals for the conservation check: minted − burned = Σ balances + in flight. */
   cyclesMinted: Cycles;
   cyclesBurned: Cycles;
+  /** Messages executed in rounds since genesis: `update_transactions_total` of the subnet's metrics. */
+  executedMessages?: bigint;
 }
 
 /** What genesis fixes about the subnet. */
