@@ -32,7 +32,7 @@ export class CallHandler {
   }
 
   answer(endpoint: CallEndpoint, effectiveId: Principal, http: HttpRequest): Promise<HttpResponse> {
-    return this.#services.calls.run(() => this.#answer(endpoint, effectiveId, http));
+    return this.#services.calls.run(http.body.length, () => this.#answer(endpoint, effectiveId, http));
   }
 
   async #answer(endpoint: CallEndpoint, effectiveId: Principal, http: HttpRequest): Promise<HttpResponse> {

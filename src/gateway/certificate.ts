@@ -1,5 +1,4 @@
-import { type HashTree, type Path, pathOf } from '../certification/index.ts';
-import { type CborInput, encodeSelfDescribedCbor } from '../codec/index.ts';
+import { encodeCertificate, type Path, pathOf } from '../certification/index.ts';
 import type { Principal } from '../model/index.ts';
 import type { CertifiedState } from './contract.ts';
 
@@ -7,14 +6,8 @@ const TIME: Path = pathOf('time');
 
 /** A certificate (CBOR) that reveals `/time` and all of `paths` (interface spec, "Certificate"). */
 export function certificateOf(certified: CertifiedState, paths: readonly Path[]): Uint8Array {
-  const tree: HashTree = certified.tree.witness([TIME, ...paths]);
-  const { delegation } = certified;
-  return encodeSelfDescribedCbor({
-    tree: tree as CborInput,
-    signature: certified.signature,
-    delegation:
-      delegation === undefined ? undefined : { subnet_id: delegation.subnetId, certificate: delegation.certificate },
-  });
+  const tree = certified.tree.witness([TIME, ...paths]);
+  return encodeCertificate({ tree, signature: certified.signature, delegation: certified.delegation });
 }
 
 export function requestStatusPath(requestId: Uint8Array): Path {

@@ -37,6 +37,8 @@ export interface GatewayBounds extends Omit<ListenerBounds, 'bodyBytes'> {
   readonly calls: number;
   readonly queries: number;
   readonly reads: number;
+  /** Bodies of the requests of one kind that are worked on, all together. */
+  readonly workingBytes: number;
 }
 
 export const DEFAULT_GATEWAY_BOUNDS: GatewayBounds = {
@@ -44,6 +46,7 @@ export const DEFAULT_GATEWAY_BOUNDS: GatewayBounds = {
   calls: 10_000,
   queries: 1_000,
   reads: 1_000,
+  workingBytes: 512 << 20,
 };
 
 /** Answers HTTP requests for a subnet. */
@@ -76,9 +79,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       dataCertificates: new DataCertificates(),
       rootSubnetId: options.rootSubnetId,
       implementationVersion: options.implementationVersion,
-      calls: new Admission(bounds.calls),
-      queries: new Admission(bounds.queries),
-      reads: new Admission(bounds.reads),
+      calls: new Admission(bounds.calls, bounds.workingBytes),
+      queries: new Admission(bounds.queries, bounds.workingBytes),
+      reads: new Admission(bounds.reads, bounds.workingBytes),
     }),
     new NodePages(subnet, metrics, options.implementationVersion),
   ];

@@ -1,4 +1,5 @@
-import { concatBytes, encodeSelfDescribedCbor, equalBytes, hashOfMap, utf8 } from '../codec/index.ts';
+import { queryResponsePayload } from '../certification/index.ts';
+import { encodeSelfDescribedCbor, equalBytes } from '../codec/index.ts';
 import type { Principal, Response, SenderInfo } from '../model/index.ts';
 import type { QueryOutcome } from '../replica/index.ts';
 import { checkEffectiveId } from './call.ts';
@@ -15,7 +16,6 @@ export interface QueryEndpoint {
   readonly scope: 'canister' | 'subnet';
 }
 
-const RESPONSE_SEPARATOR = utf8('\x0Bic-response');
 /** A query waits for at most this many newer certificates before it runs with one that does not fit its data. */
 const CERTIFICATE_WAITS = 3;
 
@@ -31,7 +31,7 @@ export class QueryHandler {
   }
 
   answer(endpoint: QueryEndpoint, effectiveId: Principal, http: HttpRequest): Promise<HttpResponse> {
-    return this.#services.queries.run(() => this.#answer(endpoint, effectiveId, http));
+    return this.#services.queries.run(http.body.length, () => this.#answer(endpoint, effectiveId, http));
   }
 
   async #answer(endpoint: QueryEndpoint, effectiveId: Principal, http: HttpRequest): Promise<HttpResponse> {
@@ -103,20 +103,27 @@ export class QueryHandler {
     return certified;
   }
 
-  #signed(response: Response, requestId: Uint8Array): Uint8Array {
+  #signed(outcome: Response, requestId: Uint8Array): Uint8Array {
     const { subnet } = this.#services;
+    const response = inWellFormedText(outcome);
     const timestamp = subnet.now();
-    const answer =
-      response.kind === 'reply'
-        ? { status: 'replied', reply: { arg: response.data } }
-        : {
-            status: 'rejected',
-            reject_code: response.reject.rejectCode,
-            reject_message: response.reject.message.toWellFormed(),
-            error_code: response.reject.errorCode,
-          };
-    const hash = hashOfMap({ ...answer, timestamp, request_id: requestId });
-    const signature = subnet.signAsNode(concatBytes(RESPONSE_SEPARATOR, hash));
-    return encodeSelfDescribedCbor({ ...answer, signatures: [{ timestamp, signature, identity: subnet.nodeId }] });
+    const signature = subnet.signAsNode(queryResponsePayload(response, timestamp, requestId));
+    const signatures = [{ timestamp, signature, identity: subnet.nodeId }];
+    if (response.kind === 'reply')
+      return encodeSelfDescribedCbor({ status: 'replied', reply: { arg: response.data }, signatures });
+    const { rejectCode, message, errorCode } = response.reject;
+    return encodeSelfDescribedCbor({
+      status: 'rejected',
+      reject_code: rejectCode,
+      reject_message: message,
+      error_code: errorCode,
+      signatures,
+    });
   }
+}
+
+/** A text with half a character in it could be hashed but not sent. */
+function inWellFormedText(response: Response): Response {
+  if (response.kind === 'reply' || response.reject.message.isWellFormed()) return response;
+  return { kind: 'reject', reject: { ...response.reject, message: response.reject.message.toWellFormed() } };
 }

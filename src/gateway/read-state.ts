@@ -27,7 +27,7 @@ export class ReadStateHandler {
   }
 
   answer(endpoint: ReadStateEndpoint, effectiveId: Principal, http: HttpRequest): Promise<HttpResponse> {
-    return this.#services.reads.run(() => this.#answer(endpoint, effectiveId, http));
+    return this.#services.reads.run(http.body.length, () => this.#answer(endpoint, effectiveId, http));
   }
 
   async #answer(endpoint: ReadStateEndpoint, effectiveId: Principal, http: HttpRequest): Promise<HttpResponse> {

@@ -21,23 +21,29 @@ export interface Services {
   readonly reads: Admission;
 }
 
-/** Bounds how many requests of one kind are worked on at once. */
+/** Bounds how many requests of one kind are worked on at once, and the size of their bodies together. */
 export class Admission {
   readonly #max: number;
+  readonly #bytesMax: number;
   #present = 0;
+  #bytes = 0;
 
-  constructor(max: number) {
+  constructor(max: number, bytesMax: number) {
     this.#max = max;
+    this.#bytesMax = bytesMax;
   }
 
-  /** Runs `work`. @throws Refusal (429) when too many are under way. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#present >= this.#max) throw new Refusal(429, 'overloaded', 'The service is overloaded.');
+  /** Runs `work` for a request of `bytes`. @throws Refusal (429) when too many are under way. */
+  async run<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+    if (this.#present >= this.#max || this.#bytes + bytes > this.#bytesMax)
+      throw new Refusal(429, 'overloaded', 'The service is overloaded.');
     this.#present++;
+    this.#bytes += bytes;
     try {
       return await work();
     } finally {
       this.#present--;
+      this.#bytes -= bytes;
     }
   }
 }
