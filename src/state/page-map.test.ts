@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { PAGE_BYTES } from '../model/index.ts';
 import { PageMap } from './page-map.ts';
-import { GROUP_PAGES, type GroupBits, type PageLayers, type PageSection } from './page-section.ts';
+import { GROUP_PAGES, type GroupBits, limitLayers, type PageLayers, type PageSection } from './page-section.ts';
 
 /** A section as a page file would give it, in memory. */
 class MemorySection implements PageSection {
@@ -45,13 +45,19 @@ class MemorySection implements PageSection {
   }
 }
 
-function checkpoint(map: PageMap, merge: boolean): () => PageLayers {
+/** Begins a checkpoint whose section replaces up to `merge` layers. @returns what finishes it */
+function checkpoint(map: PageMap, merge: number): () => PageLayers {
   const snapshot = map.beginCheckpoint();
   return () => {
     let layers = snapshot.layers;
-    if (merge) layers = [{ section: new MemorySection(snapshot.all()), limit: Number.POSITIVE_INFINITY }];
-    else if (snapshot.dirty)
-      layers = [{ section: new MemorySection(snapshot.changed()), limit: Number.POSITIVE_INFINITY }, ...layers];
+    const count = Math.min(merge, layers.length);
+    if (snapshot.dirty || count > 0) {
+      const limit = Math.min(...layers.slice(0, count).map((layer) => layer.limit));
+      layers = [
+        { section: new MemorySection(snapshot.through(count)), limit: Number.POSITIVE_INFINITY },
+        ...limitLayers(layers.slice(count), limit),
+      ];
+    }
     snapshot.complete(layers);
     return layers;
   };
@@ -161,7 +167,10 @@ describe('page map', () => {
         }),
       },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('fork' as const), which, into: which }) },
-      { weight: 2, arbitrary: fc.record({ kind: fc.constant('begin' as const), which, merge: fc.boolean() }) },
+      {
+        weight: 2,
+        arbitrary: fc.record({ kind: fc.constant('begin' as const), which, merge: fc.constantFrom(0, 0, 1, 2, 100) }),
+      },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('finish' as const) }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('restore' as const), which }) },
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), which }) },
@@ -212,7 +221,7 @@ describe('page map', () => {
               break;
             case 'restore': {
               finish();
-              const layers = checkpoint(map, false)();
+              const layers = checkpoint(map, 0)();
               maps[op.which] = PageMap.restore(model.wasmPages, layers);
               break;
             }
@@ -224,7 +233,7 @@ describe('page map', () => {
         finish();
         for (const [index, map] of maps.entries()) same(map, models[index] as Model);
       }),
-      { numRuns: 300 },
+      { numRuns: 400 },
     );
   });
 
@@ -232,16 +241,16 @@ describe('page map', () => {
     const map = new PageMap();
     map.resize(100);
     for (let page = 0; page < 1000; page++) map.write(page, filled(1), 0);
-    checkpoint(map, false)();
+    checkpoint(map, 0)();
     assert.equal(map.beginCheckpoint().dirty, false);
     map.write(500, filled(2), 0);
     map.write(500, filled(3), 0);
     const fork = map.fork();
     fork.write(700, filled(4), 0);
-    const changed = [...map.beginCheckpoint().changed()].map(([page, bytes]) => [page, bytes[0]]);
+    const changed = [...map.beginCheckpoint().through(0)].map(([page, bytes]) => [page, bytes[0]]);
     assert.deepEqual(changed, [[500, 3]]);
     assert.deepEqual(
-      [...fork.beginCheckpoint().changed()].map(([page]) => page),
+      [...fork.beginCheckpoint().through(0)].map(([page]) => page),
       [500, 700],
     );
   });

@@ -158,13 +158,7 @@ export class PageMap implements PageStore {
       wasmPages: content.#wasmPages,
       layers,
       dirty,
-      changed: () => content.#dirty(),
-      *all(): Iterable<readonly [number, Uint8Array]> {
-        for (const page of content.pages()) {
-          const bytes = content.view(page);
-          if (bytes !== undefined) yield [page, bytes];
-        }
-      },
+      through: (count) => content.#through(layers.slice(0, count)),
       complete(written: PageLayers): void {
         if (base === NO_BASE) return;
         base.layers = written;
@@ -357,13 +351,26 @@ export class PageMap implements PageStore {
     return this.#dirtyLeaves().some(([, leaf]) => (leaf.dirtyLow | leaf.dirtyHigh) !== 0);
   }
 
-  /** Pages that differ from the layers, ascending. */
-  *#dirty(): Iterable<readonly [number, Uint8Array]> {
-    for (const [group, leaf] of this.#dirtyLeaves())
-      for (const page of pagesOfBits({ low: leaf.dirtyLow, high: leaf.dirtyHigh }, group)) {
-        const bytes = leaf.pages[page & GROUP_MASK];
+  /** Pages that differ from what lies below the upper layers, ascending. */
+  *#through(upper: PageLayers): Iterable<readonly [number, Uint8Array]> {
+    const dirty = new Map(this.#dirtyLeaves());
+    const groups = new Set([...visibleGroups(upper), ...dirty.keys()]);
+    for (const group of [...groups].sort((a, b) => a - b)) {
+      const bits = visiblePages(upper, group);
+      const changed = dirty.get(group);
+      bits.low |= changed?.dirtyLow ?? 0;
+      bits.high |= changed?.dirtyHigh ?? 0;
+      let pages = this.#peek(group)?.pages;
+      if (pages === undefined) {
+        // Read past the tree: a checkpoint should not fill the memory with what nobody uses.
+        pages = [];
+        readVisible(upper, group, pages);
+      }
+      for (const page of pagesOfBits(bits, group)) {
+        const bytes = pages[page & GROUP_MASK];
         if (bytes !== undefined) yield [page, bytes];
       }
+    }
   }
 }
 
@@ -374,10 +381,11 @@ export interface PageMapSnapshot {
   readonly layers: PageLayers;
   /** Whether there is anything to write over the layers. */
   readonly dirty: boolean;
-  /** The pages that the layers do not have as they are, ascending. */
-  changed(): Iterable<readonly [number, Uint8Array]>;
-  /** All pages, ascending: for a section that replaces the layers. */
-  all(): Iterable<readonly [number, Uint8Array]>;
+  /**
+   * The pages, ascending, of a section that takes the place of the first `count` layers: 0 gives what changed since the
+   * last checkpoint, `layers.length` everything.
+   */
+  through(count: number): Iterable<readonly [number, Uint8Array]>;
   /** The content is on disk now, in these layers: the map and its forks read from them from now on. */
   complete(layers: PageLayers): void;
 }

@@ -94,6 +94,7 @@ class NodeFile implements DiskFile {
   constructor(path: string, descriptor: number) {
     this.path = path;
     this.#descriptor = descriptor;
+    abandoned.register(this, descriptor, this);
   }
 
   sizeBytes(): number {
@@ -134,9 +135,13 @@ class NodeFile implements DiskFile {
   }
 
   close(): void {
+    abandoned.unregister(this);
     closeSync(this.#descriptor);
   }
 }
+
+/** Page files stay in use as long as any fork of a memory refers to them: nobody knows when to close them but this. */
+const abandoned = new FinalizationRegistry<number>((descriptor) => closeSync(descriptor));
 
 /** The part of node:sqlite that the lock needs. */
 interface Sqlite {
