@@ -1,4 +1,5 @@
 import type { Limits, Principal, SenderInfo, Time } from '../model/index.ts';
+import type { SubnetPort } from './contract.ts';
 import type { CallRequest, RequestBase } from './envelope.ts';
 import { Refusal } from './refusal.ts';
 
@@ -34,4 +35,21 @@ function timeText(time: Time): string {
   const nanos = (time % 1_000_000_000n).toString().padStart(9, '0').replace(/0+$/, '');
   const seconds = new Date(milliseconds).toISOString().slice(0, 19).replace('T', ' ');
   return `${seconds}${nanos === '' ? '' : `.${nanos}`} UTC`;
+}
+
+export function createAuthenticator(subnet: Pick<SubnetPort, 'now' | 'rootKey'>, limits: Limits): Authenticator {
+  return {
+    call(request) {
+      checkExpiry(request.ingressExpiry, subnet.now(), limits);
+      return undefined;
+    },
+    query(request) {
+      if (!request.sender.isAnonymous) checkExpiry(request.ingressExpiry, subnet.now(), limits);
+      return undefined;
+    },
+    readState(request) {
+      if (!request.sender.isAnonymous) checkExpiry(request.ingressExpiry, subnet.now(), limits);
+      return () => true;
+    },
+  };
 }

@@ -1,5 +1,6 @@
-import type { Limits, Principal } from '../model/index.ts';
-import type { Authenticator } from './authenticator.ts';
+import { createHash } from 'node:crypto';
+import { type Limits, Principal } from '../model/index.ts';
+import { type Authenticator, createAuthenticator } from './authenticator.ts';
 import { DataCertificates } from './certificate.ts';
 import type { GatewayLog, SubnetPort } from './contract.ts';
 import {
@@ -21,12 +22,12 @@ export interface GatewayOptions {
   readonly limits: Limits;
   readonly log: GatewayLog;
   readonly metrics: NodeMetrics;
-  readonly authenticator: Authenticator;
-  readonly rootSubnetId: Principal;
   /** Shown by `/api/v2/status` and `/health`. */
   readonly implementationVersion: string;
   /** `node:http`, where `listen` is to be called. */
   readonly http?: HttpFacility;
+  /** Replaces the verification of signatures, for networks that trust their senders. */
+  readonly authenticator?: Authenticator;
   /** Further parts of the address space, asked before the gateway's own. */
   readonly sites?: readonly Site[];
   readonly bounds?: Partial<GatewayBounds>;
@@ -75,9 +76,9 @@ export function createGateway(options: GatewayOptions): Gateway {
       limits,
       log,
       metrics,
-      authenticator: options.authenticator,
+      authenticator: options.authenticator ?? createAuthenticator(subnet, limits),
       dataCertificates: new DataCertificates(),
-      rootSubnetId: options.rootSubnetId,
+      rootSubnetId: selfAuthenticatingId(subnet.rootKey),
       implementationVersion: options.implementationVersion,
       calls: new Admission(bounds.calls, bounds.workingBytes),
       queries: new Admission(bounds.queries, bounds.workingBytes),
@@ -146,4 +147,9 @@ class Front {
     }
     return textResponse('unknown', 404, `There is no ${pathOf(request.url).slice(0, 200)} here.`);
   }
+}
+
+/** The id that a public key (DER) gives its owner (interface spec, "Special forms of Principals"). */
+function selfAuthenticatingId(der: Uint8Array): Principal {
+  return Principal.fromBytes(Uint8Array.of(...createHash('sha224').update(der).digest(), 2));
 }

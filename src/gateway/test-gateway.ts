@@ -1,6 +1,6 @@
 import { DEFAULT_LIMITS, type Limits } from '../model/index.ts';
-import { type Authenticator, checkExpiry } from './authenticator.ts';
 import { createGateway, type Gateway, type GatewayBounds } from './gateway.ts';
+import type { HttpFacility } from './listener.ts';
 import { MetricsRegistry } from './metrics.ts';
 import { NodeMetrics } from './node-metrics.ts';
 import type { TestSubnet } from './test-subnet.ts';
@@ -8,28 +8,12 @@ import type { TestSubnet } from './test-subnet.ts';
 /** A gateway before a scripted subnet; errors that it logs fail the test by an unhandled exception. */
 export function testGateway(
   subnet: TestSubnet,
-  options: { limits?: Partial<Limits>; bounds?: Partial<GatewayBounds> } = {},
+  options: { limits?: Partial<Limits>; bounds?: Partial<GatewayBounds>; http?: HttpFacility } = {},
 ): Gateway {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
-  const authenticator: Authenticator = {
-    call(request) {
-      checkExpiry(request.ingressExpiry, subnet.now(), limits);
-      return undefined;
-    },
-    query(request) {
-      if (!request.sender.isAnonymous) checkExpiry(request.ingressExpiry, subnet.now(), limits);
-      return undefined;
-    },
-    readState(request) {
-      if (!request.sender.isAnonymous) checkExpiry(request.ingressExpiry, subnet.now(), limits);
-      return () => true;
-    },
-  };
   return createGateway({
     subnet,
     limits,
-    authenticator,
-    rootSubnetId: subnet.subnetId,
     implementationVersion: '0.0.0-test',
     metrics: new NodeMetrics(new MetricsRegistry()),
     log: {
@@ -40,6 +24,7 @@ export function testGateway(
         });
       },
     },
+    ...(options.http === undefined ? {} : { http: options.http }),
     ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
   });
 }
