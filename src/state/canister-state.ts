@@ -171,6 +171,8 @@ export interface CanisterChange {
       }
     | {
         readonly kind: 'load_snapshot';
+        /** Present when the snapshot was taken from another canister. */
+        readonly fromCanisterId?: Principal | undefined;
         readonly version: bigint;
         readonly snapshotId: Uint8Array;
         readonly takenAt: Time;

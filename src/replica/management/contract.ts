@@ -46,7 +46,12 @@ export interface Management {
 }
 
 export type ManagementOutcome =
-  | { readonly kind: 'response'; readonly response: Response }
+  | {
+      readonly kind: 'response';
+      readonly response: Response;
+      /** Instructions of this step, for the round's budget. */
+      readonly instructions?: bigint | undefined;
+    }
   | {
       readonly kind: 'pending';
       /** When it wants to be asked again although nothing else happens: a deadline, or 0 for the next round at once. */

@@ -1,0 +1,84 @@
+import { concatBytes, equalBytes, sha256, toHex } from '../../codec/index.ts';
+import { type Cycles, instructionsFee, type Principal } from '../../model/index.ts';
+import { canisterOf, charge, controlledOrOwnCanister, requireController, type Task } from './canister-record.ts';
+import { decode, encode, encodeNothing, principalOf } from './interface.ts';
+import * as refusal from './refusal.ts';
+
+/** The chunk store of a canister: pieces of modules too large for one message, by hash. */
+
+/** What storing a chunk costs, in instructions: the real network's constant. */
+const UPLOAD_INSTRUCTIONS = 500_000_000n;
+
+/** @throws Refusal IC0504 for a chunk that is too large, or one too many */
+export function uploadChunk(task: Task): Uint8Array {
+  const { call, host } = task;
+  const { limits } = host;
+  const args = decode('upload_chunk', call.arg);
+  const canister = controlledOrOwnCanister(task, principalOf(args.canister_id));
+  if (args.chunk.length > limits.chunkBytes)
+    throw refusal.chunkStore(
+      `Wasm chunk size ${args.chunk.length} exceeds the maximum chunk size of ${limits.chunkBytes}`,
+    );
+  const fee: Cycles = instructionsFee(host.fees, UPLOAD_INSTRUCTIONS, false);
+  const threshold = host.freezingThreshold(canister);
+  if (canister.balance < threshold + fee)
+    throw refusal.chunkStore(
+      `Error charging for 'upload_chunk': Canister ${canister.id} is out of cycles: please top up the canister with at least ${threshold + fee - canister.balance} additional cycles`,
+    );
+  charge(host, canister, fee);
+  host.changed(canister.id);
+  const hash = sha256(args.chunk);
+  const key = toHex(hash);
+  if (!canister.chunkStore.has(key)) {
+    if (canister.chunkStore.size >= limits.chunkStoreChunks)
+      throw refusal.chunkStore(
+        `Wasm chunk store has already reached maximum capacity of ${limits.chunkStoreChunks * limits.chunkBytes} bytes or the maximum number of entries, ${limits.chunkStoreChunks}`,
+      );
+    canister.chunkStore.set(key, args.chunk);
+  }
+  return encode('upload_chunk', { hash });
+}
+
+export function clearChunkStore(task: Task): Uint8Array {
+  const args = decode('canister_id', task.call.arg);
+  const canister = controlledOrOwnCanister(task, principalOf(args.canister_id));
+  canister.chunkStore.clear();
+  task.host.changed(canister.id);
+  return encodeNothing();
+}
+
+export function storedChunks(task: Task): Uint8Array {
+  const args = decode('canister_id', task.call.arg);
+  const canister = controlledOrOwnCanister(task, principalOf(args.canister_id));
+  const hashes = [...canister.chunkStore].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, chunk]) => sha256(chunk));
+  return encode(
+    'stored_chunks',
+    hashes.map((hash) => ({ hash })),
+  );
+}
+
+/** The module that chunks of a store make up. @throws Refusal IC0504 when one is missing or the hash differs */
+export function joinChunks(
+  task: Task,
+  storeId: Principal,
+  hashes: readonly Uint8Array[],
+  moduleHash: Uint8Array,
+): Uint8Array {
+  const { limits } = task.host;
+  const store = canisterOf(task, storeId);
+  if (!task.call.caller.equals(storeId)) requireController(task, store);
+  if (hashes.length > limits.chunkStoreChunks)
+    throw refusal.chunkStore(
+      `Number of chunks ${hashes.length} exceeds the maximum number of chunks ${limits.chunkStoreChunks}`,
+    );
+  const chunks = hashes.map((hash) => {
+    const chunk = store.chunkStore.get(toHex(hash));
+    if (chunk === undefined) throw refusal.chunkStore(`Chunk hash ${toHex(hash)} was not found`);
+    return chunk;
+  });
+  const module = concatBytes(...chunks);
+  const actual = sha256(module);
+  if (!equalBytes(actual, moduleHash))
+    throw refusal.chunkStore(`Wasm module hash ${toHex(actual)} does not match given hash ${toHex(moduleHash)}`);
+  return module;
+}
