@@ -2,7 +2,8 @@ import type { Limits, Time } from '../model/index.ts';
 import type { PreparedModule } from '../sandbox/index.ts';
 import type { CanisterState, SubnetState } from '../state/index.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
-import { countedMemory, SubnetMemory } from './resources.ts';
+import { INSTALL_CREDIT_PER_ROUND } from './management/index.ts';
+import { countedMemory, largest, SubnetMemory } from './resources.ts';
 
 /**
  * Where there is work and when there will be: an index over the state, so that a round costs what it does and not what
@@ -18,6 +19,8 @@ export class Agenda {
   readonly #timerOf: Map<string, Time> = new Map();
   readonly #blockedTimers: Set<string> = new Set();
   readonly #heartbeats: Set<string> = new Set();
+  /** Canisters that have installed more than their share. */
+  readonly #debtors: Set<string> = new Set();
   /** Best-effort calls by `<caller key>/<callback id>`. */
   readonly #callDeadlines: DeadlineHeap = new DeadlineHeap();
   /** Ingress messages by request id. */
@@ -30,7 +33,6 @@ export class Agenda {
     this.#limits = limits;
     for (const [key, canister] of state.canisters) {
       this.refresh(canister);
-      this.memory.update(key, countedMemory(state, canister));
       if (canister.lastHeartbeat > 0n) this.#heartbeats.add(key);
       for (const callback of canister.callbacks.values())
         if (callback.deadline > 0n) this.callDeadline(key, callback.id, callback.deadline);
@@ -38,10 +40,12 @@ export class Agenda {
     for (const [requestId, record] of state.ingressHistory) this.#ingressExpiries.push(record.expiry, requestId);
   }
 
-  /** After a message or a delivery. */
+  /** After a message, a delivery, or any other change. */
   refresh(canister: CanisterState): void {
     const key = canister.id.key;
     this.#known.set(key, canister);
+    this.memory.update(key, countedMemory(this.#state, canister));
+    if (canister.installDebit > 0n) this.#debtors.add(key);
     if (canister.input.length > 0 || canister.paused !== undefined) this.#ready.add(key);
     else this.#ready.delete(key);
     const timer = canister.globalTimer;
@@ -60,7 +64,6 @@ export class Agenda {
    */
   refreshCode(canister: CanisterState, module: PreparedModule | undefined): void {
     const key = canister.id.key;
-    this.memory.update(key, countedMemory(this.#state, canister));
     if (module?.entryPoints.has('canister_heartbeat')) {
       if (canister.lastHeartbeat === 0n) canister.lastHeartbeat = 1n;
       this.#heartbeats.add(key);
@@ -88,6 +91,19 @@ export class Agenda {
 
   ingressExpiry(requestId: string, expiry: Time): void {
     this.#ingressExpiries.push(expiry, requestId);
+  }
+
+  /** Lowers what canisters owe for installations by a round's credit. */
+  forgiveInstallDebts(forgiven: (canister: CanisterState) => void): void {
+    for (const key of [...this.#debtors].sort()) {
+      const canister = this.#state.canisters.get(key);
+      if (canister === undefined || canister.installDebit === 0n) {
+        this.#debtors.delete(key);
+        continue;
+      }
+      canister.installDebit = largest(0n, canister.installDebit - INSTALL_CREDIT_PER_ROUND);
+      forgiven(canister);
+    }
   }
 
   get hasReady(): boolean {

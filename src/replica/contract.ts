@@ -16,6 +16,8 @@ export interface Replica {
   inspectIngress(ingress: Ingress): Promise<UserError | undefined>;
   /** True while messages wait or are paused: another round should follow at once. */
   readonly busy: boolean;
+  /** Settles the stacks of paused messages, after the present round; the replica is not used any more. */
+  close(): Promise<void>;
   /** When something is due although no message arrives: timer, heartbeat, expiry, charging that matters. */
   nextDeadline(): Time | undefined;
 }

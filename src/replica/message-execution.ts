@@ -32,7 +32,7 @@ import {
 import { appendLog } from './canister-log.ts';
 import { environmentOf, imageOf } from './environment.ts';
 import { markProcessing } from './ingress-history.ts';
-import { countedMemory, freezingThresholdOf, largest, memoryUseOf, smallest } from './resources.ts';
+import { freezingThresholdOf, largest, memoryUseOf, smallest } from './resources.ts';
 import type { Round } from './round.ts';
 
 /** Part of a callback's instructions that is kept for its cleanup, in hundredths. */
@@ -523,7 +523,6 @@ function commit(round: Round, job: Job, result: ExecutionResult): void {
   if (result.certifiedData !== undefined) canister.certifiedData = result.certifiedData;
   if (result.wasmState !== undefined) canister.wasmState = result.wasmState;
   round.touchPages(key, result.dirtyHeapPages, result.dirtyStablePages);
-  round.agenda.memory.update(key, countedMemory(round.state, canister));
 }
 
 /** Schedules `canister_on_low_wasm_memory` before the next message when the remaining memory falls below the threshold. */

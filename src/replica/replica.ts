@@ -2,7 +2,7 @@ import type { LabelledTree } from '../certification/index.ts';
 import { toHex } from '../codec/index.ts';
 import type { Batch, Ingress, Limits, Principal, Response, Time, UserError } from '../model/index.ts';
 import { HostFault, type PreparedModule, type Sandbox } from '../sandbox/index.ts';
-import type { CanisterState, SubnetState } from '../state/index.ts';
+import { type CanisterState, StateTree, type SubnetState } from '../state/index.ts';
 import { Agenda } from './agenda.ts';
 import { expireCalls, induct as inductCalls, respond } from './calls.ts';
 import { skippedByOperator } from './canister-error.ts';
@@ -18,7 +18,6 @@ import { executeQuery, inspectMessage, type QueryParts } from './query.ts';
 import { freezingThresholdOf } from './resources.ts';
 import { Round } from './round.ts';
 import { ROUND_ROBIN, type Scheduler } from './scheduler.ts';
-import { StateTree } from './state-tree.ts';
 
 /** Instructions that a call to the management canister counts for in the round's budget when it says nothing itself. */
 const MANAGEMENT_CALL_OVERHEAD = 100_000n;
@@ -54,7 +53,7 @@ export class SubnetReplica implements Replica {
     this.#management = parts.management;
     this.#scheduler = parts.scheduler ?? ROUND_ROBIN;
     this.#agenda = new Agenda(parts.state, parts.limits);
-    this.#stateTree = new StateTree(parts.state);
+    this.#stateTree = StateTree.of(parts.state);
   }
 
   get tree(): LabelledTree {
@@ -117,6 +116,7 @@ export class SubnetReplica implements Replica {
   async close(): Promise<void> {
     while (this.#round !== undefined) await this.#round;
     await this.#execution.close();
+    await this.#management.close?.();
   }
 
   async #execute(batch: Batch): Promise<RoundOutcome> {
@@ -132,6 +132,7 @@ export class SubnetReplica implements Replica {
     const round = this.#newRound();
     const host = this.#host(round);
     await this.#decisions(round, batch);
+    this.#agenda.forgiveInstallDebts((canister) => round.touch(canister.id.key));
     expire(round);
     for (const ingress of batch.ingress) this.#induct(round, host, ingress);
     expireCalls(round);
@@ -190,10 +191,10 @@ export class SubnetReplica implements Replica {
       asked.add(call.id);
       const outcome = await this.#management.execute(call, host);
       round.instructions += MANAGEMENT_CALL_OVERHEAD;
+      round.instructions += outcome.instructions ?? 0n;
       if (outcome.kind === 'pending') {
         call.wakeAt = outcome.wakeAt;
         call.occupies = outcome.occupies?.key;
-        round.instructions += outcome.instructions ?? 0n;
         if (call.origin.kind === 'ingress') markProcessing(round, call.origin.requestId);
         continue;
       }
@@ -257,8 +258,9 @@ export class SubnetReplica implements Replica {
 
   #finish(round: Round): RoundOutcome {
     const { state } = this;
-    this.#stateTree.update({ canisters: [...round.changed.keys()], requests: [...round.changedIngress] });
-    const certifiedRoot = this.tree.rootHash;
+    state.executedMessages = (state.executedMessages ?? 0n) + BigInt(round.executedMessages);
+    const changes = { canisters: round.changed.keys(), requests: round.changedIngress };
+    const certifiedRoot = this.#stateTree.update(state, changes).rootHash;
     const digests = canisterDigests(round);
     state.stateHash = nextStateHash(state.stateHash, roundDigest(round, digests), certifiedRoot);
     return {

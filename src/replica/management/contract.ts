@@ -43,6 +43,8 @@ export interface Management {
    * decode: who pays for ingress, and who must not be in the middle of a message.
    */
   target(method: string, arg: Uint8Array): Principal | undefined;
+  /** Settles the live stacks of pending installations; the calls stay pending in the state. */
+  close?(): Promise<void>;
 }
 
 export type ManagementOutcome =
