@@ -188,3 +188,25 @@ export async function loadBlsVerifier(): Promise<VerifyBls> {
     }
   };
 }
+
+/**
+ * A verifier that begins to load the fast implementation when first asked and answers by the portable one until it is
+ * there: for nodes that may never meet a certificate.
+ */
+export function blsVerifierOnDemand(): VerifyBls {
+  let fast: VerifyBls | undefined;
+  let loading = false;
+  return (publicKeyDer, signature, message) => {
+    if (!loading) {
+      loading = true;
+      loadBlsVerifier().then(
+        (verify) => {
+          fast = verify;
+        },
+        // Where Wasm cannot be loaded the portable implementation goes on answering.
+        () => {},
+      );
+    }
+    return (fast ?? verifyBls)(publicKeyDer, signature, message);
+  };
+}

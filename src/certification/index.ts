@@ -5,6 +5,7 @@
  *   paths, as a `HashTree`, which is what travels.
  * - BLS: keys, a signer and verifiers, portable ones and ones six times faster that load on demand.
  * - Certificates: encoding, and full verification against a root key.
+ * - `RequestAuthenticator`: who sent a request; all schemes of keys and signatures, chains of delegations.
  * - Payloads: the byte strings, with their domain separators, that the protocol's signatures sign.
  *
  * It does not decide what may be revealed to whom, nor whether a certificate is recent enough.
@@ -18,12 +19,14 @@ export {
   blsPublicKeyFromDer,
   blsPublicKeyToDer,
   blsSecretKeyFromSeed,
+  blsVerifierOnDemand,
   createBlsSigner,
   loadBlsVerifier,
   signBls,
   type VerifyBls,
   verifyBls,
 } from './bls.ts';
+export { encodeCanisterSignature, verifyCanisterSignature } from './canister-signature.ts';
 export {
   type CanisterRange,
   type Certificate,
@@ -53,6 +56,29 @@ export {
   type SubtreeLookup,
 } from './hash-tree.ts';
 export { LabelledTree } from './labelled-tree.ts';
+export { createPlainVerifier, type VerifyPlain } from './plain-signature.ts';
+export {
+  type CanisterPublicKey,
+  canisterPublicKeyToDer,
+  type PlainPublicKey,
+  type PublicKey,
+  plainPublicKeyToDer,
+  publicKeyFromDer,
+  type RsaPublicKey,
+  selfAuthenticatingId,
+  type WebAuthnPublicKey,
+} from './public-key.ts';
+export {
+  type AuthenticationVerdict,
+  createRequestAuthenticator,
+  type RefusedAuthenticationCode,
+  RequestAuthenticator,
+  type RequestAuthenticatorOptions,
+  type RequestKind,
+  type SignedDelegation,
+  type SignedRequest,
+  type SignedSenderInfo,
+} from './request-authentication.ts';
 export {
   delegationPayload,
   queryResponsePayload,
