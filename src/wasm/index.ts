@@ -32,3 +32,4 @@ export {
 export { SYSTEM_API_32, SYSTEM_API_64, type SystemFunctionType } from './validation-imports.ts';
 export * from './value-type.ts';
 export { WasmError, type WasmErrorCode } from './wasm-error.ts';
+export { extraImports, instrument } from './instrument.ts';

@@ -1,0 +1,1756 @@
+import { ByteReader } from './byte-reader.ts';
+import { ByteWriter } from './byte-writer.ts';
+import { MAP_LEVEL1, MAP_LEVEL2_SHIFT, PAGE_SHIFT, SLACK } from './map-layout.ts';
+import type { FunctionBody, FunctionType, WasmModule } from './module.ts';
+import {
+  accessOf,
+  FC,
+  FD,
+  IMMEDIATE,
+  immediateOf,
+  NAN,
+  nanOf,
+  popsOf,
+  pushOf,
+  REFUSED,
+  refusedOf,
+  storeBytesOf,
+  storeTypeOf,
+  weightOf,
+} from './opcode.ts';
+import {
+  encodeValueType,
+  F32,
+  F64,
+  I32,
+  I64,
+  nullableReference,
+  readHeapType,
+  readValueType,
+  V128,
+  type ValueType,
+} from './value-type.ts';
+import { WasmError } from './wasm-error.ts';
+
+/** What the rewriter of bodies needs from the rewriter of the module around them. */
+export interface RewritePlan {
+  readonly module: WasmModule;
+  readonly metering: boolean;
+  readonly barrier: boolean;
+  readonly stackGuard: boolean;
+  readonly canonicalNaN: boolean;
+  readonly captureState: boolean;
+  readonly growthGuard: boolean;
+  /** Without a host that resets the depth after a trap, the module does it itself where it can. */
+  readonly selfHealing: boolean;
+  /** Allows what V8 runs and canisters may not use: `call_ref` and its kin. */
+  readonly typedReferences: boolean;
+  /** A function whose frame alone exceeds the stack is refused; else it traps when called. */
+  readonly refuseLargeFrames: boolean;
+  readonly stackBytes: number;
+  readonly tableElementsMax: number;
+  readonly memory64: boolean;
+  /** Memory index of the page map. */
+  readonly mapMemory: number;
+  readonly counterGlobal: number;
+  readonly depthGlobal: number;
+  /** Function index of an appended function, made on first use. */
+  helper(name: HelperName): number;
+  /** Index of a type with no parameters and these results. */
+  resultType(results: readonly ValueType[]): number;
+  /** Global that says that a segment was dropped. */
+  dataFlag(segment: number): number;
+  elementFlag(segment: number): number;
+  /** The code may change this table. */
+  tableWritten(table: number): void;
+}
+
+/**
+ * - `slow(counter) -> counter`: the counter ran below zero
+ * - `enterSlow(counter, depth) -> counter`: either it or the stack did, at a function's entry
+ * - `overflow()`: traps for the stack
+ * - `charge(length)`: subtracts a bulk operation's length from the counter in the global
+ * - `mark(address, length)`: marks the pages of a range
+ * - `grow(delta) -> previous`: memory.grow behind the host's word
+ */
+export type HelperName = 'slow' | 'enterSlow' | 'overflow' | 'charge' | 'mark' | 'grow';
+
+/** A branch hint: offset of an `if` in the body and that it is not expected to be taken. */
+export interface RewrittenBody {
+  /** Body with its local declarations, without the size. */
+  readonly bytes: Uint8Array;
+  readonly hints: readonly number[];
+}
+
+// How an operand's float bits came about.
+const CLEAN = 0;
+const SCALAR = 1;
+const LANES32 = 2;
+const LANES64 = 3;
+const NEVER_NAN = 4;
+/** While locals are being classified: whatever local (class - VARIABLE) holds. */
+const VARIABLE = 16;
+
+// Where an operand's value is known from, besides a local's index (>= 0).
+const UNKNOWN = -1;
+const CONSTANT = -2;
+
+// Kinds of control frames: the opcode less 2 (block 0, loop 1, if 2), or the function itself.
+const LOOP = 1;
+const FUNCTION = 3;
+
+/** State of the counter: in the local, in the global, in both. */
+const IN_LOCAL = 0;
+const IN_GLOBAL = 1;
+const IN_BOTH = 2;
+
+const FACTS_MAX = 64;
+/** V8 refuses larger bodies. */
+const BODY_BYTES_MAX = 7_654_321;
+const LOCALS_MAX = 50_000;
+/** Bytes of a frame besides its locals and operands, an upper bound for every tier, with what instrumentation adds. */
+const FRAME_FIXED_BYTES = 256;
+/** A function without calls and with no more locals than this adds too little to be worth a check. */
+const LEAF_LOCALS_MAX = 128;
+
+interface Signature {
+  readonly parameters: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+const EMPTY: readonly ValueType[] = [];
+const NO_SIGNATURE: Signature = { parameters: EMPTY, results: EMPTY };
+
+interface Control {
+  kind: number;
+  signature: Signature;
+  height: number;
+  facts: number;
+  counter: number;
+}
+
+/** Rewrites one body after the other; holds the scratch space. */
+export class FunctionRewriter {
+  readonly #plan: RewritePlan;
+  readonly #module: WasmModule;
+  readonly #source: Uint8Array;
+  readonly #reader: ByteReader;
+  readonly #memory64: boolean;
+
+  // The body at hand.
+  #pos = 0;
+  #copied = 0;
+  #out = new ByteWriter(1 << 16);
+  #hints: number[] = [];
+  #localTypes: ValueType[] = [];
+  #parameters = 0;
+  #added: ValueType[] = [];
+  #temporaries = new Map<number, number>();
+  #counterLocal = -1;
+  #counterState = IN_LOCAL;
+  #depthMax = 0;
+  #usesVectors = false;
+  #pageLocal = -1;
+
+  // What the scan found.
+  #segments: number[] = [];
+  #segment = 0;
+  #hasCalls = false;
+  #hasLoops = false;
+  #hasArithmetic = false;
+  #branchesToFunction = false;
+  #returns = 0;
+  #lastAssigned: number[] = [];
+
+  // Abstract operands: type, float class, known base (local, constant) with its version and distance.
+  readonly #type: ValueType[] = [];
+  readonly #class: number[] = [];
+  readonly #base: number[] = [];
+  readonly #version: number[] = [];
+  readonly #delta: number[] = [];
+  #height = 0;
+
+  readonly #control: Control[] = [];
+  #versions: number[] = [];
+  #nextVersion = 1;
+
+  // Marked already: bytes [low, high) from a base.
+  readonly #factBase: number[] = [];
+  readonly #factVersion: number[] = [];
+  readonly #factLow: number[] = [];
+  readonly #factHigh: number[] = [];
+  #facts = 0;
+
+  // Float class of each local, and what is learnt about it while classifying.
+  #localClass: number[] = [];
+  #classifying = false;
+  #shapes: number[] = [];
+  #edges: number[] = [];
+
+  constructor(plan: RewritePlan) {
+    this.#plan = plan;
+    this.#module = plan.module;
+    this.#source = plan.module.bytes;
+    this.#reader = new ByteReader(this.#source);
+    this.#memory64 = plan.memory64;
+  }
+
+  rewrite(index: number): RewrittenBody {
+    const module = this.#module;
+    const body = module.bodies[index] as FunctionBody;
+    const type = module.types[module.functions[module.importedFunctions + index] as number] as FunctionType;
+    this.#localTypes = [...type.parameters];
+    this.#parameters = type.parameters.length;
+    for (const group of body.locals) for (let i = 0; i < group.count; i++) this.#localTypes.push(group.type);
+    if (this.#localTypes.length > LOCALS_MAX) {
+      throw new WasmError('limit', `more than ${LOCALS_MAX} locals`, body.range.start);
+    }
+    this.#reader.end = body.range.end;
+    this.#scan(body);
+    this.#classify(body, type);
+    this.#emit(body, type);
+    return this.#assemble(body);
+  }
+
+  // --- decoding -----------------------------------------------------------------------------------------------------
+
+  #u32(): number {
+    const source = this.#source;
+    const byte = source[this.#pos] as number;
+    if (byte < 0x80) {
+      this.#pos++;
+      return byte;
+    }
+    const reader = this.#reader;
+    reader.pos = this.#pos;
+    const value = reader.u32();
+    this.#pos = reader.pos;
+    return value;
+  }
+
+  #opcode(): number {
+    const at = this.#pos;
+    if (at >= this.#reader.end) this.#reader.fail('unexpected end', at);
+    let op = this.#source[this.#pos++] as number;
+    if (op >= 0xfc && op <= 0xfd) {
+      const sub = this.#u32();
+      op = sub >= (op === 0xfc ? 256 : 512) ? 0x27 : (op === 0xfc ? FC : FD) + sub;
+    }
+    const refused = refusedOf[op] as number;
+    if (refused !== REFUSED.none && !(refused === REFUSED.typedReferences && this.#plan.typedReferences)) {
+      this.#refuse(op, at);
+    }
+    return op;
+  }
+
+  #refuse(op: number, at: number): never {
+    switch (refusedOf[op]) {
+      case REFUSED.exceptions:
+        throw new WasmError('unsupported_feature', 'exceptions are not supported', at);
+      case REFUSED.gc:
+        throw new WasmError('unsupported_feature', 'gc instructions are not supported', at);
+      case REFUSED.threads:
+        throw new WasmError('unsupported_feature', 'threads are not supported', at);
+      case REFUSED.relaxedSimd:
+        throw new WasmError('unsupported_feature', 'relaxed SIMD is not supported', at);
+      case REFUSED.typedReferences:
+        throw new WasmError('unsupported_feature', 'typed function references are not supported', at);
+      default:
+        throw new WasmError('malformed', 'illegal opcode', at);
+    }
+  }
+
+  #skipLeb(): void {
+    const source = this.#source;
+    const end = this.#reader.end;
+    while (this.#pos < end && (source[this.#pos] as number) >= 0x80) this.#pos++;
+    this.#pos++;
+  }
+
+  /** Moves past the immediates of an instruction. */
+  #skip(op: number): void {
+    switch (immediateOf[op]) {
+      case IMMEDIATE.none:
+        return;
+      case IMMEDIATE.index:
+      case IMMEDIATE.i32:
+      case IMMEDIATE.i64:
+      case IMMEDIATE.memoryIndex:
+        this.#skipLeb();
+        return;
+      case IMMEDIATE.indexPair:
+      case IMMEDIATE.memoryIndexPair:
+      case IMMEDIATE.segmentMemory:
+        this.#skipLeb();
+        this.#skipLeb();
+        return;
+      case IMMEDIATE.memory:
+        this.#memoryIndex();
+        this.#skipLeb();
+        return;
+      case IMMEDIATE.memoryLane:
+        this.#memoryIndex();
+        this.#skipLeb();
+        this.#pos++;
+        return;
+      case IMMEDIATE.blockType:
+        this.#blockType();
+        return;
+      case IMMEDIATE.branchTable:
+        for (let left = this.#u32() + 1; left > 0; left--) {
+          if (this.#pos >= this.#reader.end) this.#reader.fail('unexpected end', this.#pos);
+          this.#skipLeb();
+        }
+        return;
+      case IMMEDIATE.bytes4:
+        this.#pos += 4;
+        return;
+      case IMMEDIATE.bytes8:
+        this.#pos += 8;
+        return;
+      case IMMEDIATE.bytes16:
+        this.#pos += 16;
+        return;
+      case IMMEDIATE.lane:
+        this.#pos++;
+        return;
+      case IMMEDIATE.types:
+        this.#types();
+        return;
+      case IMMEDIATE.heapType:
+        this.#heapType();
+        return;
+    }
+  }
+
+  /** The alignment field, which also says whether another memory than the first is meant. */
+  #memoryIndex(): void {
+    const at = this.#pos;
+    const flags = this.#u32();
+    if (flags & 0x40) {
+      const memory = this.#u32();
+      if (memory !== 0) throw new WasmError('unsupported_feature', 'multiple memories are not supported', at);
+    }
+  }
+
+  #blockType(): Signature {
+    const byte = this.#source[this.#pos] as number;
+    if (byte === 0x40) {
+      this.#pos++;
+      return NO_SIGNATURE;
+    }
+    const reader = this.#reader;
+    reader.pos = this.#pos;
+    if ((byte & 0xc0) === 0x40) {
+      const results = [readValueType(reader, true)];
+      this.#pos = reader.pos;
+      return { parameters: EMPTY, results };
+    }
+    const index = reader.s33();
+    this.#pos = reader.pos;
+    const type = this.#module.types[index];
+    if (type === undefined) return reader.fail('unknown type');
+    return type;
+  }
+
+  #types(): ValueType[] {
+    const reader = this.#reader;
+    reader.pos = this.#pos;
+    const types: ValueType[] = [];
+    for (let left = reader.count(); left > 0; left--) types.push(readValueType(reader, true));
+    this.#pos = reader.pos;
+    return types;
+  }
+
+  #heapType(): number {
+    const reader = this.#reader;
+    reader.pos = this.#pos;
+    const heap = readHeapType(reader);
+    this.#pos = reader.pos;
+    return heap;
+  }
+
+  /** From after an unconditional jump to the `else` or `end` that code is reachable from again. */
+  #skipDead(): void {
+    for (let depth = 0; ; ) {
+      const at = this.#pos;
+      const op = this.#opcode();
+      if (op === 0x0b || (op === 0x05 && depth === 0)) {
+        if (depth === 0) {
+          this.#pos = at;
+          return;
+        }
+        depth--;
+      } else if (op >= 0x02 && op <= 0x04) depth++;
+      this.#skip(op);
+    }
+  }
+
+  // --- first pass: weights of basic blocks, and what the function does at all ----------------------------------------
+
+  #scan(body: FunctionBody): void {
+    const segments: number[] = [];
+    this.#segments = segments;
+    this.#hasCalls = false;
+    this.#hasLoops = false;
+    this.#hasArithmetic = false;
+    this.#branchesToFunction = false;
+    this.#returns = 0;
+    this.#usesVectors = this.#localTypes.includes(V128);
+    const lastAssigned = new Array<number>(this.#localTypes.length).fill(-1);
+    this.#lastAssigned = lastAssigned;
+    const accessWeight = this.#memory64 ? 2 : 1;
+    const end = body.range.end;
+    let depth = 0;
+    // A function costs 1 beyond its instructions.
+    let cost = 1;
+    this.#pos = body.code;
+    for (;;) {
+      const at = this.#pos;
+      const op = this.#opcode();
+      cost += accessOf[op] === 1 ? accessWeight : (weightOf[op] as number);
+      switch (op) {
+        case 0x03:
+          this.#hasLoops = true;
+          this.#skip(op);
+          depth++;
+          segments.push(cost);
+          cost = 0;
+          break;
+        case 0x02:
+          this.#skip(op);
+          depth++;
+          break;
+        case 0x04:
+          this.#skip(op);
+          depth++;
+          segments.push(cost);
+          cost = 0;
+          break;
+        case 0x05:
+          segments.push(cost);
+          cost = 0;
+          break;
+        case 0x0b:
+          segments.push(cost);
+          cost = 0;
+          if (depth === 0) {
+            if (this.#pos !== end) this.#reader.fail('operators remaining after end of function', this.#pos);
+            return;
+          }
+          depth--;
+          break;
+        case 0x0d:
+        case 0xd5:
+        case 0xd6:
+          if (this.#u32() === depth) this.#branchesToFunction = true;
+          segments.push(cost);
+          cost = 0;
+          break;
+        case 0x0c:
+          if (this.#u32() === depth) this.#branchesToFunction = true;
+          segments.push(cost);
+          cost = 0;
+          this.#skipDead();
+          break;
+        case 0x0e:
+          for (let left = this.#u32() + 1; left > 0; left--) {
+            if (this.#pos >= end) this.#reader.fail('unexpected end', this.#pos);
+            if (this.#u32() === depth) this.#branchesToFunction = true;
+          }
+          segments.push(cost);
+          cost = 0;
+          this.#skipDead();
+          break;
+        case 0x0f:
+          this.#returns++;
+          segments.push(cost);
+          cost = 0;
+          this.#skipDead();
+          break;
+        case 0x00:
+          segments.push(cost);
+          cost = 0;
+          this.#skipDead();
+          break;
+        case 0x10:
+        case 0x11:
+        case 0x14:
+          this.#hasCalls = true;
+          this.#skip(op);
+          break;
+        case 0x12:
+        case 0x13:
+        case 0x15:
+          this.#hasCalls = true;
+          this.#skip(op);
+          segments.push(cost);
+          cost = 0;
+          this.#skipDead();
+          break;
+        case 0x20:
+          this.#skipLeb();
+          break;
+        case 0x21:
+        case 0x22:
+          lastAssigned[this.#u32()] = at;
+          break;
+        default: {
+          const nan = nanOf[op] as number;
+          if (nan === NAN.arithmetic || (nan >= NAN.arithmetic32x4 && nan <= NAN.promote)) this.#hasArithmetic = true;
+          if (op >= FD) this.#usesVectors = true;
+          this.#skip(op);
+        }
+      }
+    }
+  }
+
+  // --- NaN rule: which locals hold results of arithmetic only ---------------------------------------------------------
+
+  #classify(body: FunctionBody, type: FunctionType): void {
+    const count = this.#localTypes.length;
+    const classes = new Array<number>(count).fill(CLEAN);
+    this.#localClass = classes;
+    if (!this.#plan.canonicalNaN || !this.#hasArithmetic) return;
+    // Shape bits: 1 scalar, 2 f32 lanes, 4 f64 lanes, 8 anything moved (its bits must stay).
+    const shapes = new Array<number>(count).fill(0);
+    for (let i = 0; i < this.#parameters; i++) shapes[i] = 8;
+    this.#shapes = shapes;
+    this.#edges = [];
+    this.#classifying = true;
+    this.#emit(body, type);
+    this.#classifying = false;
+    const edges = this.#edges;
+    for (let changed = true; changed; ) {
+      changed = false;
+      for (let i = 0; i < edges.length; i += 2) {
+        const from = shapes[edges[i] as number] as number;
+        const to = edges[i + 1] as number;
+        const joined = from | (shapes[to] as number);
+        if (joined !== shapes[to]) {
+          shapes[to] = joined;
+          changed = true;
+        }
+      }
+    }
+    for (let i = this.#parameters; i < count; i++) {
+      const shape = shapes[i];
+      classes[i] =
+        shape === 1 ? SCALAR : shape === 2 ? LANES32 : shape === 4 ? LANES64 : shape === 0 ? NEVER_NAN : CLEAN;
+    }
+  }
+
+  /** The class that reading a local gives. */
+  #classOfLocal(local: number): number {
+    const type = this.#localTypes[local] as number;
+    if (type !== F32 && type !== F64 && type !== V128) return CLEAN;
+    if (this.#classifying) return local < this.#parameters ? CLEAN : VARIABLE + local;
+    return this.#localClass[local] as number;
+  }
+
+  /** Notes, or enforces, what assigning the top operand to a local does to its class. */
+  #assign(local: number): void {
+    const type = this.#localTypes[local] as number;
+    if (type !== F32 && type !== F64 && type !== V128) return;
+    const top = this.#class[this.#height - 1] as number;
+    if (this.#classifying) {
+      if (top >= VARIABLE) this.#edges.push(top - VARIABLE, local);
+      else if (top !== NEVER_NAN)
+        this.#shapes[local] = (this.#shapes[local] as number) | [8, 1, 2, 4][top as 0 | 1 | 2 | 3];
+      return;
+    }
+    if (this.#localClass[local] !== top) this.#observe(1, 0);
+  }
+
+  #isDirty(value: number): boolean {
+    return value === SCALAR || value === LANES32 || value === LANES64;
+  }
+
+  /** Makes `count` operands under the top `under` ones show canonical bits only. */
+  #observe(count: number, under: number): void {
+    const from = Math.max(0, this.#height - under - count);
+    const to = this.#height - under;
+    let deepest = -1;
+    for (let i = from; i < to; i++) {
+      if (this.#isDirty(this.#class[i] as number)) {
+        deepest = i;
+        break;
+      }
+    }
+    if (deepest < 0) return;
+    this.#flush();
+    const out = this.#out;
+    const top = this.#height - 1;
+    const spilled: number[] = [];
+    for (let i = top; i > deepest; i--) {
+      const local = this.#temporary(this.#type[i] as number, 8 + top - i);
+      spilled.push(local);
+      out.op(0x21);
+      out.u32(local);
+    }
+    this.#canonicalize(deepest);
+    for (let i = deepest + 1; i <= top; i++) {
+      out.op(0x20);
+      out.u32(spilled.pop() as number);
+      if (i < to && this.#isDirty(this.#class[i] as number)) this.#canonicalize(i);
+    }
+  }
+
+  /** Emits code that makes the operand on the real stack's top canonical; `slot` is where it is kept here. */
+  #canonicalize(slot: number): void {
+    const out = this.#out;
+    const type = this.#type[slot] as number;
+    const local = this.#temporary(type, 7);
+    if (type === V128) {
+      const lanes32 = this.#class[slot] === LANES32;
+      // bitselect(v, canonical, v == v)
+      out.op(0x22);
+      out.u32(local);
+      out.op(0xfd, 0x0c);
+      for (let i = 0; i < 16; i++) {
+        const byte = lanes32 ? [0, 0, 0xc0, 0x7f][i & 3] : [0, 0, 0, 0, 0, 0, 0xf8, 0x7f][i & 7];
+        out.u8(byte as number);
+      }
+      out.op(0x20);
+      out.u32(local);
+      out.op(0x20);
+      out.u32(local);
+      if (lanes32) out.op(0xfd, 65);
+      else out.op(0xfd, 71);
+      out.op(0xfd, 82);
+    } else {
+      out.op(0x22);
+      out.u32(local);
+      out.op(0x20);
+      out.u32(local);
+      out.op(type === F32 ? 0x5c : 0x62);
+      this.#coldIf();
+      if (type === F32) out.op(0x43, 0, 0, 0xc0, 0x7f);
+      else out.op(0x44, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f);
+      out.op(0x21);
+      out.u32(local);
+      out.op(0x0b, 0x20);
+      out.u32(local);
+    }
+    this.#class[slot] = CLEAN;
+    this.#base[slot] = UNKNOWN;
+  }
+
+  // --- emitting -----------------------------------------------------------------------------------------------------
+
+  /** Copies the source up to the instruction at hand. */
+  #flushTo(position: number): void {
+    if (position > this.#copied) {
+      this.#out.copy(this.#source, this.#copied, position);
+      this.#copied = position;
+    }
+  }
+
+  #at = 0;
+
+  #flush(): void {
+    this.#flushTo(this.#at);
+  }
+
+  /** Leaves the instruction at hand out of the copy. */
+  #replace(): void {
+    this.#flush();
+    this.#copied = this.#pos;
+  }
+
+  #coldIf(): void {
+    this.#hints.push(this.#out.length);
+    this.#out.op(0x04, 0x40);
+  }
+
+  #newLocal(type: ValueType): number {
+    this.#added.push(type);
+    return this.#localTypes.length + this.#added.length - 1;
+  }
+
+  #temporary(type: ValueType, slot: number): number {
+    const key = type * 4096 + slot;
+    let local = this.#temporaries.get(key);
+    if (local === undefined) {
+      local = this.#newLocal(type);
+      this.#temporaries.set(key, local);
+    }
+    return local;
+  }
+
+  #push(type: ValueType, floatClass: number = CLEAN, base: number = UNKNOWN, version = 0, delta = 0): void {
+    const at = this.#height++;
+    this.#type[at] = type;
+    this.#class[at] = floatClass;
+    this.#base[at] = base;
+    this.#version[at] = version;
+    this.#delta[at] = delta;
+    if (this.#height > this.#depthMax) this.#depthMax = this.#height;
+  }
+
+  #pop(count: number): void {
+    this.#height -= count;
+    if (this.#height < 0) this.#reader.fail('type mismatch', this.#at);
+  }
+
+  #pushAll(types: readonly ValueType[]): void {
+    for (const type of types) this.#push(type);
+  }
+
+  // Metering. `direct` functions have one charge only and take it from the global at once.
+  #direct = false;
+
+  #loadCounter(): void {
+    if (!this.#plan.metering || this.#direct || this.#counterState !== IN_GLOBAL) return;
+    this.#flush();
+    const out = this.#out;
+    out.op(0x23);
+    out.u32(this.#plan.counterGlobal);
+    out.op(0x21);
+    out.u32(this.#counterLocal);
+    this.#counterState = IN_BOTH;
+  }
+
+  #storeCounter(): void {
+    if (!this.#plan.metering || this.#direct || this.#counterState !== IN_LOCAL) return;
+    this.#flush();
+    const out = this.#out;
+    out.op(0x20);
+    out.u32(this.#counterLocal);
+    out.op(0x24);
+    out.u32(this.#plan.counterGlobal);
+    this.#counterState = IN_BOTH;
+  }
+
+  /** Charges the basic block that starts at the position. */
+  #nextSegment(reentrant: boolean): void {
+    const cost = this.#segments[++this.#segment] as number;
+    if (!this.#plan.metering || (cost === 0 && !reentrant)) return;
+    this.#loadCounterAt(this.#pos);
+    this.#flushTo(this.#pos);
+    const out = this.#out;
+    const local = this.#counterLocal;
+    out.op(0x20);
+    out.u32(local);
+    if (cost > 0) {
+      out.op(0x42);
+      out.s32(cost);
+      out.op(0x7d);
+      out.op(reentrant ? 0x22 : 0x21);
+      out.u32(local);
+    }
+    this.#counterState = IN_LOCAL;
+    if (!reentrant) return;
+    out.op(0x42, 0, 0x53);
+    this.#coldIf();
+    out.op(0x20);
+    out.u32(local);
+    out.op(0x10);
+    out.u32(this.#plan.helper('slow'));
+    out.op(0x21);
+    out.u32(local);
+    out.op(0x0b);
+  }
+
+  #loadCounterAt(position: number): void {
+    if (this.#counterState !== IN_GLOBAL) return;
+    this.#flushTo(position);
+    const out = this.#out;
+    out.op(0x23);
+    out.u32(this.#plan.counterGlobal);
+    out.op(0x21);
+    out.u32(this.#counterLocal);
+    this.#counterState = IN_BOTH;
+  }
+
+  #guarded = false;
+
+  /** What must happen before a function is left: the counter and the stack go back to the globals. */
+  #exit(): void {
+    this.#storeCounter();
+    if (!this.#guarded) return;
+    this.#flush();
+    const out = this.#out;
+    out.op(0x23);
+    out.u32(this.#plan.depthGlobal);
+    out.op(0x41);
+    this.#framePatches.push(out.length);
+    out.op(0x80, 0x80, 0x80, 0x00);
+    out.op(0x6a, 0x24);
+    out.u32(this.#plan.depthGlobal);
+  }
+
+  /** Where the frame's size, not known before the end, is to be written. */
+  #framePatches: number[] = [];
+
+  #beforeCall(): void {
+    this.#storeCounter();
+  }
+
+  #afterCall(): void {
+    if (this.#plan.metering && !this.#direct) this.#counterState = IN_GLOBAL;
+  }
+
+  // --- second pass --------------------------------------------------------------------------------------------------
+
+  #emit(body: FunctionBody, type: FunctionType): void {
+    const plan = this.#plan;
+    const module = this.#module;
+    const out = this.#out;
+    out.length = 0;
+    this.#hints = [];
+    this.#added = [];
+    this.#temporaries.clear();
+    this.#framePatches = [];
+    this.#depthMax = 0;
+    this.#height = 0;
+    this.#facts = 0;
+    this.#segment = 0;
+    this.#control.length = 0;
+    this.#versions = new Array<number>(this.#localTypes.length).fill(0);
+    this.#nextVersion = 1;
+    this.#copied = body.code;
+    this.#pos = body.code;
+    this.#pageLocal = -1;
+    this.#counterLocal = -1;
+    this.#guarded = plan.stackGuard && (this.#hasCalls || this.#localTypes.length > LEAF_LOCALS_MAX);
+    const charges = this.#segments.reduce((sum, cost, i) => sum + (i > 0 && cost > 0 ? 1 : 0), 0);
+    this.#direct = plan.metering && charges === 0 && !this.#hasLoops;
+    if (plan.metering && !this.#direct) this.#counterLocal = this.#newLocal(I64);
+    this.#counterState = IN_LOCAL;
+    const wrapped =
+      (this.#branchesToFunction || this.#returns > 1) && ((plan.metering && !this.#direct) || this.#guarded);
+    if (wrapped) {
+      out.op(0x02);
+      if (type.results.length === 0) out.op(0x40);
+      else if (type.results.length === 1) out.op(...encodeValueType(type.results[0] as number));
+      else out.s32(plan.resultType(type.results));
+    }
+    this.#control.push({
+      kind: FUNCTION,
+      signature: { parameters: EMPTY, results: type.results },
+      height: 0,
+      facts: 0,
+      counter: IN_LOCAL,
+    });
+
+    for (;;) {
+      this.#at = this.#pos;
+      const op = this.#opcode();
+      switch (op) {
+        case 0x00: // unreachable
+          this.#storeCounter();
+          if (plan.selfHealing && plan.stackGuard) {
+            this.#flush();
+            out.op(0x41);
+            out.s32(plan.stackBytes);
+            out.op(0x24);
+            out.u32(plan.depthGlobal);
+          }
+          this.#jumped();
+          break;
+        case 0x01:
+          break;
+        case 0x02:
+        case 0x03:
+        case 0x04: {
+          const signature = this.#blockType();
+          if (op === 0x04) this.#pop(1);
+          if (signature.parameters.length > 0) this.#observe(signature.parameters.length, op === 0x04 ? 1 : 0);
+          if (op !== 0x02) this.#loadCounter();
+          this.#pop(signature.parameters.length);
+          this.#control.push({
+            kind: op - 0x02,
+            signature,
+            height: this.#height,
+            facts: this.#facts,
+            counter: this.#counterState,
+          });
+          this.#pushAll(signature.parameters);
+          if (op === 0x03) {
+            this.#enterLoop();
+            this.#counterState = IN_LOCAL;
+            this.#nextSegment(true);
+          } else if (op === 0x04) {
+            this.#nextSegment(false);
+          }
+          break;
+        }
+        case 0x05: {
+          const frame = this.#control[this.#control.length - 1] as Control;
+          this.#observe(frame.signature.results.length, 0);
+          this.#loadCounter();
+          this.#else(frame);
+          break;
+        }
+        case 0x0b: {
+          const frame = this.#control[this.#control.length - 1] as Control;
+          if (frame.kind === FUNCTION) {
+            this.#finish(type, wrapped);
+            return;
+          }
+          this.#observe(frame.signature.results.length, 0);
+          this.#loadCounter();
+          this.#end(frame);
+          break;
+        }
+        case 0x0c:
+        case 0x0d: {
+          const label = this.#label(this.#u32());
+          if (op === 0x0d) this.#pop(1);
+          this.#observe(label.length, op === 0x0d ? 1 : 0);
+          this.#loadCounter();
+          if (op === 0x0c) this.#jumped();
+          else {
+            this.#forget(label.length);
+            this.#nextSegment(false);
+          }
+          break;
+        }
+        case 0x0e: {
+          let label: readonly ValueType[] = EMPTY;
+          for (let left = this.#u32() + 1; left > 0; left--) label = this.#label(this.#u32());
+          this.#pop(1);
+          this.#observe(label.length, 1);
+          this.#loadCounter();
+          this.#jumped();
+          break;
+        }
+        case 0x0f: {
+          this.#observe(type.results.length, 0);
+          if (wrapped) {
+            this.#loadCounter();
+            this.#flush();
+            out.op(0x0c);
+            out.u32(this.#control.length - 1);
+            this.#copied = this.#pos;
+          } else this.#exit();
+          this.#jumped();
+          break;
+        }
+        case 0x10:
+        case 0x11:
+        case 0x14:
+          this.#call(op);
+          break;
+        case 0x12:
+        case 0x13:
+        case 0x15:
+          this.#call(op);
+          this.#jumped();
+          break;
+        case 0x1b:
+        case 0x1c: {
+          const declared = op === 0x1c ? this.#types()[0] : undefined;
+          this.#select(declared);
+          break;
+        }
+        case 0x20: {
+          const local = this.#u32();
+          this.#push(
+            this.#localTypes[local] as number,
+            this.#classOfLocal(local),
+            local,
+            this.#versions[local] as number,
+          );
+          break;
+        }
+        case 0x21: {
+          const local = this.#u32();
+          this.#assign(local);
+          this.#pop(1);
+          this.#versions[local] = this.#nextVersion++;
+          break;
+        }
+        case 0x22: {
+          const local = this.#u32();
+          this.#assign(local);
+          this.#pop(1);
+          const version = this.#nextVersion++;
+          this.#versions[local] = version;
+          this.#push(this.#localTypes[local] as number, this.#classOfLocal(local), local, version);
+          break;
+        }
+        case 0x23:
+          this.#push((module.globals[this.#u32()] as { type: number }).type);
+          break;
+        case 0x24:
+          this.#u32();
+          this.#observe(1, 0);
+          this.#pop(1);
+          break;
+        case 0x25: {
+          const table = this.#u32();
+          this.#pop(1);
+          this.#push((module.tables[table] as { element: number }).element);
+          break;
+        }
+        case 0x26:
+          plan.tableWritten(this.#u32());
+          this.#pop(2);
+          break;
+        case 0x3f:
+          this.#skip(op);
+          this.#push(this.#memory64 ? I64 : I32);
+          break;
+        case 0x40:
+          this.#skip(op);
+          if (plan.growthGuard) {
+            this.#replace();
+            this.#storeCounter();
+            out.op(0x10);
+            out.u32(plan.helper('grow'));
+            this.#afterCall();
+          }
+          this.#pop(1);
+          this.#push(this.#memory64 ? I64 : I32);
+          break;
+        case 0x41: {
+          this.#reader.pos = this.#pos;
+          const value = this.#reader.s32();
+          this.#pos = this.#reader.pos;
+          this.#push(I32, CLEAN, CONSTANT, 0, value);
+          break;
+        }
+        case 0x42: {
+          this.#reader.pos = this.#pos;
+          const value = Number(this.#reader.s64());
+          this.#pos = this.#reader.pos;
+          const known = Math.abs(value) < 2 ** 40;
+          this.#push(I64, CLEAN, known ? CONSTANT : UNKNOWN, 0, known ? value : 0);
+          break;
+        }
+        case 0x43: {
+          const exponent = (this.#source[this.#pos + 3] as number) & 0x7f;
+          const finite = exponent !== 0x7f || ((this.#source[this.#pos + 2] as number) & 0x80) === 0;
+          this.#pos += 4;
+          this.#push(F32, finite ? NEVER_NAN : CLEAN);
+          break;
+        }
+        case 0x44: {
+          const exponent = (this.#source[this.#pos + 7] as number) & 0x7f;
+          const finite = exponent !== 0x7f || ((this.#source[this.#pos + 6] as number) & 0xf0) !== 0xf0;
+          this.#pos += 8;
+          this.#push(F64, finite ? NEVER_NAN : CLEAN);
+          break;
+        }
+        case 0x6a:
+        case 0x7c:
+        case 0x6b:
+        case 0x7d:
+          this.#sum(op);
+          break;
+        case 0xd0:
+          this.#push(nullableReference(this.#heapType()));
+          break;
+        case 0xd2: {
+          const index = this.#u32();
+          this.#push(0x64 + 256 * (module.functions[index] as number));
+          break;
+        }
+        case 0xd4:
+          break;
+        case 0xd5:
+        case 0xd6: {
+          const label = this.#label(this.#u32());
+          this.#observe(label.length, 1);
+          this.#loadCounter();
+          this.#forget(label.length);
+          if (op === 0xd6) this.#pop(1);
+          this.#nextSegment(false);
+          break;
+        }
+        case FC + 8:
+        case FC + 10:
+        case FC + 11:
+          this.#bulkMemory(op);
+          break;
+        case FC + 9: {
+          const segment = this.#u32();
+          if (plan.captureState) this.#raise(plan.dataFlag(segment));
+          break;
+        }
+        case FC + 13: {
+          const segment = this.#u32();
+          if (plan.captureState) this.#raise(plan.elementFlag(segment));
+          break;
+        }
+        case FC + 12:
+        case FC + 14:
+        case FC + 17:
+          this.#bulkTable(op);
+          break;
+        case FC + 15:
+          this.#growTable(this.#u32());
+          break;
+        case FC + 16: {
+          const table = this.#u32();
+          this.#push((module.tables[table] as { bounds: { is64: boolean } }).bounds.is64 ? I64 : I32);
+          break;
+        }
+        default:
+          if ((storeBytesOf[op] as number) > 0) this.#store(op);
+          else this.#plain(op);
+      }
+    }
+  }
+
+  /** An instruction with a fixed signature. */
+  #plain(op: number): void {
+    const source = this.#pos;
+    this.#skip(op);
+    const pops = popsOf[op] as number;
+    const push = pushOf[op] as number;
+    let result: number = CLEAN;
+    switch (nanOf[op]) {
+      case NAN.observe:
+        if (op === FD + 12) result = this.#vectorConstant(source) ? NEVER_NAN : CLEAN;
+        else if (pops > 0) this.#observe(pops, 0);
+        break;
+      case NAN.ignore:
+        break;
+      case NAN.arithmetic:
+        result = SCALAR;
+        break;
+      case NAN.pass:
+      case NAN.pass32x4:
+      case NAN.pass64x2: {
+        const wanted = nanOf[op] === NAN.pass ? SCALAR : nanOf[op] === NAN.pass32x4 ? LANES32 : LANES64;
+        const top = this.#class[this.#height - 1] as number;
+        if (this.#isDirty(top) && top !== wanted) this.#observe(1, 0);
+        result = this.#class[this.#height - 1] as number;
+        break;
+      }
+      case NAN.never:
+      case NAN.neverVector:
+        if (pops > 0) this.#observe(pops, 0);
+        result = NEVER_NAN;
+        break;
+      case NAN.arithmetic32x4:
+        this.#shape(pops, LANES32);
+        result = LANES32;
+        break;
+      case NAN.arithmetic64x2:
+        this.#shape(pops, LANES64);
+        result = LANES64;
+        break;
+      case NAN.ignore32x4:
+        this.#shape(pops, LANES32);
+        break;
+      case NAN.ignore64x2:
+        this.#shape(pops, LANES64);
+        break;
+      case NAN.extract32:
+      case NAN.extract64: {
+        const wanted = nanOf[op] === NAN.extract32 ? LANES32 : LANES64;
+        this.#shape(1, wanted);
+        const top = this.#class[this.#height - 1] as number;
+        result = top === wanted ? SCALAR : top === NEVER_NAN ? CLEAN : top;
+        break;
+      }
+      case NAN.demote:
+        this.#shape(1, LANES64);
+        result = LANES32;
+        break;
+      case NAN.promote:
+        this.#shape(1, LANES32);
+        result = LANES64;
+        break;
+    }
+    this.#pop(pops);
+    if (push !== 0) this.#push(push, push === F32 || push === F64 || push === V128 ? result : CLEAN);
+  }
+
+  /** Operands whose lanes are of another shape than `wanted` are made canonical first. */
+  #shape(count: number, wanted: number): void {
+    for (let i = this.#height - count; i < this.#height; i++) {
+      const value = this.#class[i] as number;
+      if (this.#isDirty(value) && value !== wanted) {
+        this.#observe(count, 0);
+        return;
+      }
+    }
+  }
+
+  #vectorConstant(at: number): boolean {
+    const source = this.#source;
+    for (let i = 0; i < 16; i += 4) {
+      if (((source[at + i + 3] as number) & 0x7f) === 0x7f && ((source[at + i + 2] as number) & 0x80) !== 0)
+        return false;
+    }
+    for (let i = 0; i < 16; i += 8) {
+      if (((source[at + i + 7] as number) & 0x7f) === 0x7f && (source[at + i + 6] as number) >= 0xf0) return false;
+    }
+    return true;
+  }
+
+  #sum(op: number): void {
+    const top = this.#height - 1;
+    const sign = op === 0x6a || op === 0x7c ? 1 : -1;
+    const type = op === 0x6a || op === 0x6b ? I32 : I64;
+    let base = UNKNOWN;
+    let version = 0;
+    let delta = 0;
+    if (this.#base[top] === CONSTANT && this.#base[top - 1] !== UNKNOWN) {
+      base = this.#base[top - 1] as number;
+      version = this.#version[top - 1] as number;
+      delta = (this.#delta[top - 1] as number) + sign * (this.#delta[top] as number);
+    } else if (sign === 1 && this.#base[top - 1] === CONSTANT && this.#base[top] !== UNKNOWN) {
+      base = this.#base[top] as number;
+      version = this.#version[top] as number;
+      delta = (this.#delta[top - 1] as number) + (this.#delta[top] as number);
+    }
+    if (type === I32) delta |= 0;
+    else if (Math.abs(delta) >= 2 ** 40) base = UNKNOWN;
+    this.#pop(2);
+    this.#push(type, CLEAN, base, version, delta);
+  }
+
+  #select(declared: ValueType | undefined): void {
+    const a = this.#height - 3;
+    const first = this.#class[a] as number;
+    const second = this.#class[a + 1] as number;
+    let result: number;
+    if (first === second) result = first;
+    else if (first === NEVER_NAN) result = second;
+    else if (second === NEVER_NAN) result = first;
+    else if (this.#classifying)
+      result =
+        first >= VARIABLE && this.#isDirty(second)
+          ? first
+          : second >= VARIABLE && this.#isDirty(first)
+            ? second
+            : CLEAN;
+    else {
+      this.#observe(2, 1);
+      result = CLEAN;
+    }
+    const type = declared ?? (this.#type[a] as number);
+    this.#pop(3);
+    this.#push(type, type === F32 || type === F64 || type === V128 ? result : CLEAN);
+  }
+
+  #label(depth: number): readonly ValueType[] {
+    const frame = this.#control[this.#control.length - 1 - depth];
+    if (frame === undefined) return this.#reader.fail('unknown label', this.#at);
+    return frame.kind === LOOP ? frame.signature.parameters : frame.signature.results;
+  }
+
+  /** The values that a conditional branch may carry away stay on the stack with the label's types. */
+  #forget(count: number): void {
+    for (let i = Math.max(0, this.#height - count); i < this.#height; i++) this.#base[i] = UNKNOWN;
+  }
+
+  #enterLoop(): void {
+    // A base that is assigned anywhere below may change between two rounds.
+    for (let i = 0; i < this.#facts; i++) {
+      const local = this.#factBase[i] as number;
+      if (local >= 0 && (this.#lastAssigned[local] as number) > this.#at) this.#versions[local] = this.#nextVersion++;
+    }
+  }
+
+  #else(frame: Control): void {
+    this.#height = frame.height;
+    this.#facts = Math.min(this.#facts, frame.facts);
+    this.#pushAll(frame.signature.parameters);
+    this.#counterState = frame.counter;
+    // Locals assigned in the other arm have new versions already; their old values are what this arm sees, unnamed.
+    this.#nextSegment(false);
+  }
+
+  #end(frame: Control): void {
+    this.#control.pop();
+    this.#height = frame.height;
+    this.#facts = Math.min(this.#facts, frame.facts);
+    this.#pushAll(frame.signature.results);
+    this.#counterState = IN_LOCAL;
+    this.#nextSegment(false);
+  }
+
+  /** After an unconditional jump: what follows up to the block's end is dead and is left out. */
+  #jumped(): void {
+    this.#flushTo(this.#pos);
+    this.#skipDead();
+    this.#copied = this.#pos;
+    this.#at = this.#pos;
+    this.#segment++;
+    const op = this.#opcode();
+    const frame = this.#control[this.#control.length - 1] as Control;
+    if (op === 0x05) {
+      this.#counterState = IN_LOCAL;
+      this.#else(frame);
+    } else if (frame.kind === FUNCTION) {
+      this.#dead = true;
+      this.#pos = this.#at;
+    } else this.#end(frame);
+  }
+
+  #dead = false;
+
+  #finish(type: FunctionType, wrapped: boolean): void {
+    const out = this.#out;
+    const dead = this.#dead;
+    this.#dead = false;
+    if (!dead) {
+      this.#observe(type.results.length, 0);
+      this.#loadCounter();
+    }
+    this.#flush();
+    if (wrapped) {
+      if (!dead && this.#counterState === IN_GLOBAL) this.#loadCounter();
+      out.op(0x0b);
+      this.#counterState = IN_LOCAL;
+      this.#exit();
+    } else if (!dead) this.#exit();
+    out.op(0x0b);
+  }
+
+  #call(op: number): void {
+    const module = this.#module;
+    let signature: FunctionType;
+    let extra = 0;
+    if (op === 0x10 || op === 0x12) {
+      const index = this.#u32();
+      signature = module.types[module.functions[index] as number] as FunctionType;
+    } else {
+      signature = module.types[this.#u32()] as FunctionType;
+      extra = 1;
+      if (op === 0x11 || op === 0x13) this.#u32();
+    }
+    if (signature === undefined) this.#reader.fail('unknown type', this.#at);
+    this.#observe(signature.parameters.length, extra);
+    const tail = op === 0x12 || op === 0x13 || op === 0x15;
+    if (tail) this.#exit();
+    else this.#beforeCall();
+    this.#pop(signature.parameters.length + extra);
+    if (tail) return;
+    this.#pushAll(signature.results);
+    this.#afterCall();
+  }
+
+  /** After the instruction at hand: sets a flag global. */
+  #raise(global: number): void {
+    this.#flushTo(this.#pos);
+    this.#out.op(0x41, 1, 0x24);
+    this.#out.u32(global);
+  }
+
+  #local(op: number, local: number): void {
+    this.#out.u8(op);
+    this.#out.u32(local);
+  }
+
+  #callHelper(name: HelperName): void {
+    this.#out.u8(0x10);
+    this.#out.u32(this.#plan.helper(name));
+  }
+
+  /** memory.init, memory.copy, memory.fill: charged by length before, marked after they succeeded. */
+  #bulkMemory(op: number): void {
+    const plan = this.#plan;
+    const start = this.#at;
+    this.#skip(op);
+    const address = this.#memory64 ? I64 : I32;
+    const lengthType = op === FC + 8 ? I32 : address;
+    const middleType = op === FC + 10 ? address : I32;
+    if (plan.metering || plan.barrier) {
+      this.#flush();
+      const out = this.#out;
+      const length = this.#temporary(lengthType, 0);
+      const middle = this.#temporary(middleType, 1);
+      const target = this.#temporary(address, 2);
+      const widen = (): void => {
+        this.#local(0x20, length);
+        if (lengthType === I32) out.u8(0xad);
+      };
+      this.#local(0x21, length);
+      if (plan.metering) {
+        this.#beforeCall();
+        widen();
+        this.#callHelper('charge');
+        this.#afterCall();
+      }
+      if (plan.barrier) {
+        this.#local(0x21, middle);
+        this.#local(0x22, target);
+        this.#local(0x20, middle);
+      }
+      this.#local(0x20, length);
+      out.copy(this.#source, start, this.#pos);
+      this.#copied = this.#pos;
+      if (plan.barrier) {
+        this.#local(0x20, target);
+        this.#local(0x20, length);
+        if (this.#memory64 && lengthType === I32) out.u8(0xad);
+        this.#callHelper('mark');
+      }
+    }
+    this.#pop(3);
+  }
+
+  /** table.init, table.copy, table.fill: charged by the number of elements. */
+  #bulkTable(op: number): void {
+    const plan = this.#plan;
+    const module = this.#module;
+    let first = this.#u32();
+    let lengthType = I32;
+    if (op === FC + 12) {
+      first = this.#u32();
+    } else {
+      const is64 = (table: number): boolean => module.tables[table]?.bounds.is64 === true;
+      const second = op === FC + 14 ? this.#u32() : first;
+      if (is64(first) && is64(second)) lengthType = I64;
+    }
+    plan.tableWritten(first);
+    if (plan.metering) {
+      this.#flush();
+      const length = this.#temporary(lengthType, 0);
+      this.#beforeCall();
+      this.#local(0x22, length);
+      if (lengthType === I32) this.#out.u8(0xad);
+      this.#callHelper('charge');
+      this.#afterCall();
+      this.#local(0x20, length);
+    }
+    this.#pop(3);
+  }
+
+  #growTable(table: number): void {
+    const plan = this.#plan;
+    const { element, bounds } = this.#module.tables[table] as { element: ValueType; bounds: { is64: boolean } };
+    plan.tableWritten(table);
+    const index = bounds.is64 ? I64 : I32;
+    if (plan.growthGuard) {
+      const out = this.#out;
+      this.#replace();
+      const delta = this.#temporary(index, 3);
+      const value = this.#temporary(element, 4);
+      const constant = (n: number): void => {
+        out.u8(bounds.is64 ? 0x42 : 0x41);
+        out.s32(n);
+      };
+      const size = (): void => {
+        out.op(0xfc, 16);
+        out.u32(table);
+      };
+      this.#local(0x21, delta);
+      this.#local(0x21, value);
+      // delta >u max - size, with size <= max; a table that starts above max cannot grow.
+      this.#local(0x20, delta);
+      constant(plan.tableElementsMax);
+      size();
+      out.u8(bounds.is64 ? 0x7d : 0x6b);
+      out.u8(bounds.is64 ? 0x56 : 0x4b);
+      size();
+      constant(plan.tableElementsMax);
+      out.u8(bounds.is64 ? 0x56 : 0x4b);
+      out.u8(0x72);
+      out.op(0x04, index);
+      constant(-1);
+      out.u8(0x05);
+      this.#local(0x20, value);
+      this.#local(0x20, delta);
+      out.op(0xfc, 15);
+      out.u32(table);
+      out.u8(0x0b);
+    }
+    this.#pop(2);
+    this.#push(index);
+  }
+
+  // --- write barrier ------------------------------------------------------------------------------------------------
+
+  #store(op: number): void {
+    const plan = this.#plan;
+    this.#memoryIndex();
+    let offset: number;
+    if (this.#memory64) {
+      this.#reader.pos = this.#pos;
+      offset = Number(this.#reader.u64());
+      this.#pos = this.#reader.pos;
+    } else offset = this.#u32();
+    if (immediateOf[op] === IMMEDIATE.memoryLane) this.#pos++;
+    this.#observe(1, 0);
+    const slot = this.#height - 2;
+    // Beyond every heap: the store traps, there is nothing to mark.
+    if (plan.barrier && offset < 2 ** 34)
+      this.#barrier(slot, offset, storeBytesOf[op] as number, storeTypeOf[op] as number);
+    this.#pop(2);
+  }
+
+  #barrier(slot: number, offset: number, size: number, valueType: ValueType): void {
+    let base = slot >= 0 ? (this.#base[slot] as number) : UNKNOWN;
+    const version = slot >= 0 ? (this.#version[slot] as number) : 0;
+    const delta = slot >= 0 ? (this.#delta[slot] as number) : 0;
+    if (base >= 0 && this.#versions[base] !== version) base = UNKNOWN;
+    if (base === CONSTANT) {
+      const address = (this.#memory64 ? delta : delta >>> 0) + offset;
+      if (address < 0 || address + size > 2 ** 34) return;
+      if (this.#marked(CONSTANT, 0, address, size)) return;
+      this.#flush();
+      const page = Math.floor(address / 2 ** PAGE_SHIFT);
+      this.#markConstant(page);
+      this.#remember(CONSTANT, 0, page * 4096 - SLACK, page * 4096 + 4096 + SLACK);
+      return;
+    }
+    if (base >= 0) {
+      const total = delta + offset;
+      if (this.#marked(base, version, total, size)) return;
+      this.#flush();
+      this.#remember(base, version, ...this.#markAt(base, delta, offset, size));
+      return;
+    }
+    this.#flush();
+    const address = this.#memory64 ? I64 : I32;
+    const value = this.#temporary(valueType, 5);
+    const target = this.#temporary(address, 6);
+    this.#local(0x21, value);
+    this.#local(0x21, target);
+    this.#markAt(target, 0, offset, size);
+    this.#local(0x20, target);
+    this.#local(0x20, value);
+  }
+
+  #marked(base: number, version: number, low: number, size: number): boolean {
+    for (let i = this.#facts - 1; i >= 0; i--) {
+      if (
+        this.#factBase[i] === base &&
+        this.#factVersion[i] === version &&
+        (this.#factLow[i] as number) <= low &&
+        low + size <= (this.#factHigh[i] as number)
+      ) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #remember(base: number, version: number, low: number, high: number): void {
+    if (this.#facts === FACTS_MAX) {
+      const half = FACTS_MAX / 2;
+      for (const list of [this.#factBase, this.#factVersion, this.#factLow, this.#factHigh]) list.splice(0, half);
+      this.#facts -= half;
+      for (const frame of this.#control) frame.facts = Math.max(0, frame.facts - half);
+    }
+    const at = this.#facts++;
+    this.#factBase[at] = base;
+    this.#factVersion[at] = version;
+    this.#factLow[at] = low;
+    this.#factHigh[at] = high;
+  }
+
+  #markConstant(page: number): void {
+    const out = this.#out;
+    const map = this.#plan.mapMemory;
+    out.op(0x41, 0, 0x2d);
+    this.#mapAccess(map, MAP_LEVEL1 + page);
+    out.u8(0x45);
+    this.#coldIf();
+    out.op(0x41, 0, 0x41, 1, 0x3a);
+    this.#mapAccess(map, MAP_LEVEL1 + page);
+    out.op(0x41, 0, 0x41, 1, 0x3a);
+    this.#mapAccess(map, page >> MAP_LEVEL2_SHIFT);
+    out.u8(0x0b);
+  }
+
+  /** Alignment 1 on the map's memory, with an offset. */
+  #mapAccess(memory: number, offset: number): void {
+    const out = this.#out;
+    if (memory === 0) out.u8(0);
+    else {
+      out.u8(0x40);
+      out.u32(memory);
+    }
+    out.u32(offset);
+  }
+
+  /**
+   * Marks the page of `local + delta + offset`, and says which bytes from `local` are covered: those of the marked page
+   * and `SLACK` bytes around it, which are compared when marks are collected.
+   */
+  #markAt(local: number, delta: number, offset: number, size: number): [low: number, high: number] {
+    const out = this.#out;
+    const map = this.#plan.mapMemory;
+    const total = delta + offset;
+    if (this.#pageLocal < 0) this.#pageLocal = this.#newLocal(I32);
+    const page = this.#pageLocal;
+    let pages = 0;
+    let point = total;
+    this.#local(0x20, local);
+    if (-SLACK <= total && total + size <= SLACK) point = 0;
+    else if (delta === 0 && (total % 4096) + size <= SLACK && total >= 0) {
+      pages = Math.floor(total / 4096);
+      point = pages * 4096;
+    } else {
+      out.u8(this.#memory64 ? 0x42 : 0x41);
+      if (this.#memory64) out.s64(BigInt(total));
+      else out.s32(total | 0);
+      out.u8(this.#memory64 ? 0x7c : 0x6a);
+    }
+    if (this.#memory64) out.op(0x42, PAGE_SHIFT, 0x88, 0xa7, 0x22);
+    else out.op(0x41, PAGE_SHIFT, 0x76, 0x22);
+    out.u32(page);
+    out.u8(0x2d);
+    this.#mapAccess(map, MAP_LEVEL1 + pages);
+    out.u8(0x45);
+    this.#coldIf();
+    this.#local(0x20, page);
+    out.op(0x41, 1, 0x3a);
+    this.#mapAccess(map, MAP_LEVEL1 + pages);
+    this.#local(0x20, page);
+    if (pages > 0) {
+      out.u8(0x41);
+      out.s32(pages);
+      out.u8(0x6a);
+    }
+    out.op(0x41, MAP_LEVEL2_SHIFT, 0x76, 0x41, 1, 0x3a);
+    this.#mapAccess(map, 0);
+    out.u8(0x0b);
+    return [point - SLACK, point + SLACK];
+  }
+
+  // --- putting it together --------------------------------------------------------------------------------------------
+
+  /** Upper bound of the function's frame in any tier. */
+  #frameBytes(): number {
+    let bytes = FRAME_FIXED_BYTES;
+    for (const type of this.#localTypes) bytes += type === V128 ? 16 : 8;
+    return bytes + this.#depthMax * (this.#usesVectors ? 16 : 8);
+  }
+
+  #assemble(body: FunctionBody): RewrittenBody {
+    const plan = this.#plan;
+    const frame = this.#frameBytes();
+    if (plan.stackGuard && plan.refuseLargeFrames && frame > plan.stackBytes) {
+      throw new WasmError(
+        'frame_too_large',
+        `frame of ${frame} bytes, more than the stack's ${plan.stackBytes}`,
+        body.range.start,
+      );
+    }
+    const prologue = new ByteWriter(64);
+    const hints: number[] = [];
+    const cold = (): void => {
+      hints.push(prologue.length);
+      prologue.op(0x04, 0x40);
+    };
+    const cost = this.#segments[0] as number;
+    // A function that calls can recurse: it checks. One that does not is bounded by its caller's check and its loops'.
+    const checked = this.#hasCalls;
+    let counter = this.#counterLocal;
+    if (plan.metering) {
+      if (counter < 0 && checked) counter = this.#newLocal(I64);
+      prologue.op(0x23);
+      prologue.u32(plan.counterGlobal);
+      prologue.op(0x42);
+      prologue.s32(cost);
+      prologue.op(0x7d);
+      if (this.#direct && !checked) {
+        prologue.op(0x24);
+        prologue.u32(plan.counterGlobal);
+      } else {
+        prologue.op(0x21);
+        prologue.u32(counter);
+        if (this.#direct) {
+          prologue.op(0x20);
+          prologue.u32(counter);
+          prologue.op(0x24);
+          prologue.u32(plan.counterGlobal);
+        }
+      }
+    }
+    let depth = -1;
+    if (this.#guarded) {
+      depth = this.#newLocal(I32);
+      prologue.op(0x23);
+      prologue.u32(plan.depthGlobal);
+      prologue.op(0x41);
+      prologue.s32(frame);
+      prologue.op(0x6b, 0x22);
+      prologue.u32(depth);
+      prologue.op(0x24);
+      prologue.u32(plan.depthGlobal);
+    }
+    if (checked && plan.metering && this.#guarded) {
+      prologue.op(0x20);
+      prologue.u32(counter);
+      prologue.op(0x20);
+      prologue.u32(depth);
+      prologue.op(0xac, 0x84, 0x42, 0, 0x53);
+      cold();
+      prologue.op(0x20);
+      prologue.u32(counter);
+      prologue.op(0x20);
+      prologue.u32(depth);
+      prologue.op(0x10);
+      prologue.u32(plan.helper('enterSlow'));
+      prologue.op(0x21);
+      prologue.u32(counter);
+      prologue.op(0x0b);
+    } else if (checked && plan.metering) {
+      prologue.op(0x20);
+      prologue.u32(counter);
+      prologue.op(0x42, 0, 0x53);
+      cold();
+      prologue.op(0x20);
+      prologue.u32(counter);
+      prologue.op(0x10);
+      prologue.u32(plan.helper('slow'));
+      prologue.op(0x21);
+      prologue.u32(counter);
+      prologue.op(0x0b);
+    } else if (this.#guarded) {
+      prologue.op(0x20);
+      prologue.u32(depth);
+      prologue.op(0x41, 0, 0x48);
+      cold();
+      prologue.op(0x10);
+      prologue.u32(plan.helper('overflow'));
+      prologue.op(0x0b);
+    }
+
+    const out = this.#out;
+    for (const at of this.#framePatches) {
+      out.bytes[at] = (frame & 0x7f) | 0x80;
+      out.bytes[at + 1] = ((frame >> 7) & 0x7f) | 0x80;
+      out.bytes[at + 2] = ((frame >> 14) & 0x7f) | 0x80;
+      out.bytes[at + 3] = (frame >> 21) & 0x3f;
+    }
+    if (this.#localTypes.length + this.#added.length > LOCALS_MAX) {
+      throw new WasmError('limit', `more than ${LOCALS_MAX} locals with instrumentation`, body.range.start);
+    }
+
+    const result = new ByteWriter(out.length + 64 + (body.code - body.range.start));
+    const groups: { count: number; type: ValueType }[] = [];
+    for (const type of this.#added) {
+      const last = groups[groups.length - 1];
+      if (last !== undefined && last.type === type) last.count++;
+      else groups.push({ count: 1, type });
+    }
+    const reader = this.#reader;
+    reader.pos = body.range.start;
+    reader.end = body.range.end;
+    const declared = reader.u32();
+    result.u32(declared + groups.length);
+    result.copy(this.#source, reader.pos, body.code);
+    for (const group of groups) {
+      result.u32(group.count);
+      result.op(...encodeValueType(group.type));
+    }
+    const start = result.length;
+    result.append(prologue.view());
+    const shift = result.length;
+    result.append(out.view());
+    if (result.length > BODY_BYTES_MAX) {
+      throw new WasmError(
+        'limit',
+        `function body of more than ${BODY_BYTES_MAX} bytes with instrumentation`,
+        body.range.start,
+      );
+    }
+    return {
+      bytes: result.finish(),
+      hints: [...hints.map((at) => at + start), ...this.#hints.map((at) => at + shift)],
+    };
+  }
+}
