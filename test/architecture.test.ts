@@ -35,7 +35,8 @@ const MAY_IMPORT: Readonly<Record<Module, readonly Module[]>> = {
   sandbox: ['model', 'codec', 'wasm', 'wasi', 'platform'],
   state: ['model', 'codec', 'certification', 'platform'],
   replica: ['model', 'codec', 'certification', 'wasm', 'sandbox', 'state'],
-  consensus: ['model', 'codec', 'certification', 'platform', 'replica'],
+  // The engine decides when inputs and state are written down, so it holds the log and the checkpoints.
+  consensus: ['model', 'codec', 'certification', 'platform', 'state', 'replica'],
   network: ['model', 'codec', 'certification', 'platform', 'replica'],
   attestation: ['model', 'codec', 'certification', 'platform'],
   gateway: ['model', 'codec', 'certification', 'platform', 'replica', 'network'],
@@ -46,7 +47,7 @@ const MAY_IMPORT: Readonly<Record<Module, readonly Module[]>> = {
 
 /** Packages that a module may import. What is not listed imports none. */
 const PACKAGES: Readonly<Partial<Record<Module, readonly string[]>>> = {
-  codec: ['cborg'],
+  codec: ['@noble/hashes'],
   certification: ['@noble/curves', '@noble/hashes', 'mcl-wasm'],
   wasm: ['@noble/hashes'],
   sandbox: ['@noble/hashes'],

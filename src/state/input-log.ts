@@ -39,8 +39,8 @@ export class InputLog {
   readonly #folder: string;
   readonly #network: Uint8Array;
   readonly #options: Required<InputLogOptions>;
-  /** First heights of the segments, ascending; the last is written to. */
-  readonly #segments: Height[];
+  /** Ascending; the last is written to. */
+  readonly #segments: Segment[];
   #file: DiskFile;
   #end: number;
   #allocated: number;
@@ -49,8 +49,6 @@ export class InputLog {
   #covered = 0;
   #chain: number;
   #lastHeight: Height;
-  /** Of all segments. */
-  #bytes: number;
   #running: Promise<void> | undefined;
   #queued: Promise<void> | undefined;
   #failure: StateError | undefined;
@@ -68,7 +66,6 @@ export class InputLog {
     this.#durable = tail.end;
     this.#chain = tail.chain;
     this.#lastHeight = tail.lastHeight;
-    this.#bytes = tail.bytes;
   }
 
   /** Begins a log in an empty folder; its first batch will have the height `first`. */
@@ -82,13 +79,12 @@ export class InputLog {
     const ahead = options.aheadBytes ?? DEFAULT_OPTIONS.aheadBytes;
     const file = await createSegment(disk, folder, network, first, ahead);
     return new InputLog(disk, folder, network, options, {
-      segments: [first],
+      segments: [{ first, bytes: 0 }],
       file,
       end: HEADER_BYTES,
       allocated: HEADER_BYTES + ahead,
       chain: 0,
       lastHeight: first - 1,
-      bytes: 0,
     });
   }
 
@@ -106,9 +102,8 @@ export class InputLog {
     const names = (disk.list(folder) ?? []).filter((name) => name.endsWith('.log'));
     if (names.length === 0)
       return { log: await InputLog.create(disk, folder, network, after + 1, options), rounds: [], tornBytes: 0 };
-    const segments: Height[] = [];
+    const segments: Segment[] = [];
     const rounds: LoggedRound[] = [];
-    let bytes = 0;
     let expected: Height | undefined;
     let tail: { path: string; content: Uint8Array; scan: SegmentScan } | undefined;
     for (const [index, name] of names.entries()) {
@@ -128,13 +123,12 @@ export class InputLog {
           `the record at offset ${scan.end} is damaged; the log breaks off after height ${scan.lastHeight}`,
         );
       for (const round of scan.rounds) if (round.batch.height > after) rounds.push(round);
-      segments.push(first);
-      bytes += scan.end - HEADER_BYTES;
+      segments.push({ first, bytes: scan.end - HEADER_BYTES });
       expected = scan.lastHeight + 1;
       tail = { path, content, scan };
     }
     if (tail === undefined || expected === undefined) throw corruptFile(folder, 'no segment could be read');
-    const firstHeight = segments[0] ?? 0;
+    const firstHeight = segments[0]?.first ?? 0;
     if (firstHeight > after + 1)
       throw corruptFile(
         folder,
@@ -154,7 +148,6 @@ export class InputLog {
       allocated: Math.max(tail.content.length, tail.scan.end),
       chain: tail.scan.chain,
       lastHeight: expected - 1,
-      bytes,
     });
     return { log, rounds, tornBytes: tail.scan.torn ? tail.scan.tornBytes : 0 };
   }
@@ -166,7 +159,7 @@ export class InputLog {
 
   /** Bytes of all records kept. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#segments.reduce((sum, segment) => sum + segment.bytes, 0);
   }
 
   /** True when the segment is long enough to be followed by another. */
@@ -217,7 +210,7 @@ export class InputLog {
     } catch (error) {
       throw this.#fail(error);
     }
-    this.#segments.push(first);
+    this.#segments.push({ first, bytes: 0 });
     this.#end = HEADER_BYTES;
     this.#durable = HEADER_BYTES;
     this.#allocated = HEADER_BYTES + this.#options.aheadBytes;
@@ -226,14 +219,12 @@ export class InputLog {
 
   /** Removes the segments that hold nothing above the height. */
   cut(height: Height): void {
-    while (this.#segments.length > 1 && (this.#segments[1] ?? 0) <= height + 1) {
-      const path = `${this.#folder}/${fileName(this.#segments.shift() ?? 0, 'log')}`;
-      const file = this.#disk.open(path, 'read');
-      this.#bytes -= file.sizeBytes() - HEADER_BYTES;
-      file.close();
-      this.#disk.remove(path);
+    for (;;) {
+      const [oldest, next] = this.#segments;
+      if (oldest === undefined || next === undefined || next.first > height + 1) return;
+      this.#segments.shift();
+      this.#disk.remove(`${this.#folder}/${fileName(oldest.first, 'log')}`);
     }
-    if (this.#segments.length === 1) this.#bytes = this.#end - HEADER_BYTES;
   }
 
   /** Makes everything durable and lets go of the file. */
@@ -275,7 +266,8 @@ export class InputLog {
     }
     this.#chain = crc;
     this.#end += bytes.length;
-    this.#bytes += bytes.length;
+    const segment = this.#segments.at(-1);
+    if (segment !== undefined) segment.bytes += bytes.length;
   }
 
   async #syncNow(): Promise<void> {
@@ -304,14 +296,20 @@ export class InputLog {
   }
 }
 
+interface Segment {
+  /** Height of its first batch. */
+  readonly first: Height;
+  /** Of its records. */
+  bytes: number;
+}
+
 interface Tail {
-  readonly segments: Height[];
+  readonly segments: Segment[];
   readonly file: DiskFile;
   readonly end: number;
   readonly allocated: number;
   readonly chain: number;
   readonly lastHeight: Height;
-  readonly bytes: number;
 }
 
 interface SegmentScan {
