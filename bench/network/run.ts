@@ -59,8 +59,8 @@ async function load(): Promise<void> {
   console.log('| request | connections | per second | p50 ms | p99 ms | failed |\n|---|---|---|---|---|---|');
   const shares: string[] = [];
   for (const [kind, method, signed] of [
-    ['call', 'inc', true],
-    ['call', 'inc', false],
+    ['call', 'increment', true],
+    ['call', 'increment', false],
     ['query', 'get', true],
     ['query', 'get', false],
   ] as const) {
