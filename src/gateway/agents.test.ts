@@ -27,7 +27,7 @@ before(async () => {
     sections: [{ name: 'candid:service', visibility: 'public', content: utf8('service : {}') }],
   });
   canisterId = ClientPrincipal.fromUint8Array(canister.bytes);
-  gateway = testGateway(subnet, { http });
+  gateway = await testGateway(subnet, { http });
   const { port } = await gateway.listen({ host: '127.0.0.1', port: 0 });
   host = `http://127.0.0.1:${port}`;
   subnet.execute = (ingress) =>
@@ -86,7 +86,7 @@ describe('@icp-sdk/core', () => {
 
   test('a synchronous call that times out is polled', async () => {
     subnet.automatic = false;
-    const impatient = testGateway(subnet, { http, limits: { callWaitMs: 30 } });
+    const impatient = await testGateway(subnet, { http, limits: { callWaitMs: 30 } });
     const { port } = await impatient.listen({ host: '127.0.0.1', port: 0 });
     const agent = await HttpAgent.create({
       host: `http://127.0.0.1:${port}`,

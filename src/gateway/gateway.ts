@@ -66,7 +66,7 @@ export interface Gateway {
   close(graceMs?: number): Promise<void>;
 }
 
-export function createGateway(options: GatewayOptions): Gateway {
+export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   const { subnet, limits, log, metrics } = options;
   const bounds: GatewayBounds = { ...DEFAULT_GATEWAY_BOUNDS, ...options.bounds };
   const sites: readonly Site[] = [
@@ -76,7 +76,7 @@ export function createGateway(options: GatewayOptions): Gateway {
       limits,
       log,
       metrics,
-      authenticator: options.authenticator ?? createAuthenticator(subnet, limits),
+      authenticator: options.authenticator ?? (await createAuthenticator(subnet, limits)),
       dataCertificates: new DataCertificates(),
       rootSubnetId: selfAuthenticatingId(subnet.rootKey),
       implementationVersion: options.implementationVersion,

@@ -18,7 +18,7 @@ import { TestSubnet } from './test-subnet.ts';
 
 const subnet = await TestSubnet.create();
 const canister = subnet.addCanister(1n);
-const gateway = testGateway(subnet, { limits: { callWaitMs: 50 } });
+const gateway = await testGateway(subnet, { limits: { callWaitMs: 50 } });
 const identity = delegate(newIdentity(), newIdentity('p256'), { targets: [canister] });
 const kinds = ['call', 'query', 'read_state'] as const;
 type Kind = (typeof kinds)[number];

@@ -46,7 +46,7 @@ const EMPTY = new Uint8Array(0);
 
 beforeEach(async () => {
   subnet = await TestSubnet.create();
-  gateway = testGateway(subnet);
+  gateway = await testGateway(subnet);
   canister = subnet.addCanister(1n, {
     controllers: [me.principal],
     sections: [
@@ -228,7 +228,7 @@ describe('update calls', () => {
   });
 
   test('a call that takes too long is answered 202, and goes on', async () => {
-    gateway = testGateway(subnet, { limits: { callWaitMs: 20 } });
+    gateway = await testGateway(subnet, { limits: { callWaitMs: 20 } });
     subnet.automatic = false;
     const content = callContent(canister, 'slow', me);
     const answer = await update(content, me);
@@ -243,7 +243,7 @@ describe('update calls', () => {
     const full = await update(callContent(canister, 'hi'));
     assert.deepEqual([full.status, full.text], [503, 'Service is overloaded, try again later.']);
     subnet.poolFull = false;
-    gateway = testGateway(subnet, { bounds: { calls: 1 } });
+    gateway = await testGateway(subnet, { bounds: { calls: 1 } });
     const answers = await Promise.all([update(callContent(canister, 'a')), update(callContent(canister, 'b'))]);
     assert.deepEqual(
       answers.map((answer) => answer.status),
@@ -253,7 +253,7 @@ describe('update calls', () => {
   });
 
   test('a message beyond the ingress limit is 413', async () => {
-    gateway = testGateway(subnet, { limits: { ingressBytes: 2_000 } });
+    gateway = await testGateway(subnet, { limits: { ingressBytes: 2_000 } });
     assert.equal((await update(callContent(canister, 'hi', undefined, { arg: new Uint8Array(1_500) }))).status, 200);
     const answer = await update(callContent(canister, 'hi', undefined, { arg: new Uint8Array(2_500) }));
     assert.equal(answer.status, 413);

@@ -9,7 +9,7 @@ import type { TestSubnet } from './test-subnet.ts';
 export function testGateway(
   subnet: TestSubnet,
   options: { limits?: Partial<Limits>; bounds?: Partial<GatewayBounds>; http?: HttpFacility } = {},
-): Gateway {
+): Promise<Gateway> {
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
   return createGateway({
     subnet,

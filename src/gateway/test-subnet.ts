@@ -85,6 +85,7 @@ export class TestSubnet implements SubnetPort {
       inspectIngress: (ingress) => Promise.resolve(subnet.inspect(ingress)),
       busy: false,
       nextDeadline: () => undefined,
+      close: () => Promise.resolve(),
     };
     const subnetPath = (...labels: (string | Uint8Array)[]): readonly Uint8Array[] =>
       pathOf('subnet', this.subnetId.bytes, ...labels);
