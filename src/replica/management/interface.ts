@@ -222,6 +222,13 @@ const RESULTS: Readonly<Record<ResultName, IDL.Type>> = {
       ),
     }),
   ),
+  subnet_metrics: IDL.Record({
+    block_height: IDL.Nat,
+    num_canisters: IDL.Nat,
+    canister_state_bytes: IDL.Nat,
+    consumed_cycles_total: IDL.Nat,
+    update_transactions_total: IDL.Nat,
+  }),
   subnet_info: IDL.Record({ replica_version: IDL.Text, registry_version: IDL.Nat64 }),
 };
 
@@ -341,7 +348,8 @@ export type ResultName =
   | 'fetch_canister_logs'
   | 'list_canisters'
   | 'node_metrics_history'
-  | 'subnet_info';
+  | 'subnet_info'
+  | 'subnet_metrics';
 
 /** The payload is not of the type it should be. */
 export class PayloadRefused extends Error {

@@ -31,7 +31,7 @@ import {
   readSnapshotMetadata,
   takeSnapshot,
 } from './snapshots.ts';
-import { nodeMetricsHistory, rawRand, subnetInfo } from './subnet.ts';
+import { nodeMetricsHistory, rawRand, subnetInfo, subnetMetrics } from './subnet.ts';
 
 /** Methods that answer at once; a Refusal or PayloadRefused is their reject. */
 const IMMEDIATE: ReadonlyMap<string, (task: Task) => Uint8Array> = new Map([
@@ -57,6 +57,7 @@ const IMMEDIATE: ReadonlyMap<string, (task: Task) => Uint8Array> = new Map([
   ['read_canister_snapshot_data', readSnapshotData],
   ['node_metrics_history', nodeMetricsHistory],
   ['subnet_info', subnetInfo],
+  ['subnet_metrics', subnetMetrics],
 ]);
 
 /** The management canister of one subnet. Its only state of its own is a cache of live stacks of installations. */
@@ -102,6 +103,7 @@ export class ManagementCanister implements Management {
     const { call } = task;
     const method = METHODS.get(call.method);
     if (method === undefined) throw refusal.noSuchMethod(call.method);
+    if (heldBack(task)) return { kind: 'pending', wakeAt: 0n };
     if (method.access === 'query') throw refusal.notAccessibleInReplicatedMode(call.method);
     // The door keeps users out of these; a message that was let in before an upgrade may still come this far.
     if (method.access === 'canisters' && call.origin.kind === 'ingress')
@@ -119,6 +121,14 @@ export class ManagementCanister implements Management {
     if (handler === undefined) throw refusal.notAvailable(call.method);
     return reply(handler(task));
   }
+}
+
+/** Whether another call is in the middle of changing the canister that this one is about. */
+function heldBack({ call, host }: Task): boolean {
+  const others = host.state.managementCalls.filter(({ id, occupies }) => occupies !== undefined && id !== call.id);
+  if (others.length === 0) return false;
+  const target = targetOf(call.method, call.arg)?.key;
+  return others.some(({ occupies }) => occupies === target);
 }
 
 function answerQuery(query: ManagementQuery, host: ManagementHost): Uint8Array {

@@ -51,6 +51,18 @@ export function subnetInfo({ call, host }: Task): Uint8Array {
   });
 }
 
+export function subnetMetrics({ call, host }: Task): Uint8Array {
+  requireOwnSubnet(host, principalOf(decode('subnet', call.arg).subnet_id));
+  const { state } = host;
+  return encode('subnet_metrics', {
+    block_height: BigInt(state.height),
+    num_canisters: BigInt(state.canisters.size),
+    canister_state_bytes: host.subnetMemoryUse(),
+    consumed_cycles_total: state.cyclesBurned,
+    update_transactions_total: state.executedMessages ?? 0n,
+  });
+}
+
 function requireOwnSubnet(host: ManagementHost, subnetId: Principal): void {
   const own = host.state.network.subnetId;
   if (!subnetId.equals(own)) throw refusal.wrongSubnet(subnetId, own);

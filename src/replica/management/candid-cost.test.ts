@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { IDL } from '@icp-sdk/core/candid';
+import { Principal } from '@icp-sdk/core/principal';
+import fc from 'fast-check';
+import { candidCostProblem } from './candid-cost.ts';
+import { decode, PayloadRefused } from './interface.ts';
+
+const DIDL = [0x44, 0x49, 0x44, 0x4c];
+
+function problem(...bytes: number[]): string | undefined {
+  return candidCostProblem(Uint8Array.from([...DIDL, ...bytes]));
+}
+
+test('every kind of value passes', () => {
+  const types: readonly IDL.Type[] = [
+    IDL.Null,
+    IDL.Bool,
+    IDL.Nat,
+    IDL.Int,
+    IDL.Text,
+    IDL.Principal,
+    IDL.Reserved,
+    IDL.Nat8,
+    IDL.Nat16,
+    IDL.Nat32,
+    IDL.Nat64,
+    IDL.Int8,
+    IDL.Int16,
+    IDL.Int32,
+    IDL.Int64,
+    IDL.Float32,
+    IDL.Float64,
+    IDL.Opt(IDL.Text),
+    IDL.Vec(IDL.Nat8),
+    IDL.Vec(IDL.Text),
+    IDL.Record({ a: IDL.Nat, b: IDL.Vec(IDL.Record({ c: IDL.Bool })) }),
+    IDL.Variant({ x: IDL.Null, y: IDL.Text }),
+  ];
+  const values = [
+    null,
+    true,
+    1n << 100n,
+    -(1n << 100n),
+    'text',
+    Principal.anonymous(),
+    null,
+    ...[1, 2, 3, 4n, -1, -2, -3, -4n, 1.5, 2.5],
+    ['some'],
+    Uint8Array.of(1, 2, 3),
+    ['a', 'b'],
+    { a: 1n, b: [{ c: true }, { c: false }] },
+    { y: 'why' },
+  ];
+  assert.equal(candidCostProblem(Uint8Array.from(IDL.encode([...types], values))), undefined);
+});
+
+test('what would cost without end is refused', () => {
+  // vec null, and vec of empty records, of 2^32 - 1 elements
+  assert.match(String(problem(1, 0x6d, 0x7f, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x0f)), /cost/);
+  assert.match(String(problem(2, 0x6d, 1, 0x6c, 0, 1, 0, 0xff, 0xff, 0xff, 0xff, 0x0f)), /cost/);
+  // opt of itself, a thousand deep
+  assert.match(String(problem(1, 0x6e, 0, 1, 0, ...new Array(1_000).fill(1), 0)), /Recursion/);
+  // a record that contains itself
+  assert.match(String(problem(1, 0x6c, 1, 0, 0, 1, 0)), /Recursion|cost/);
+  // a table of 2^28 types, a record of 2^28 fields
+  assert.notEqual(problem(0x80, 0x80, 0x80, 0x80, 1), undefined);
+  assert.notEqual(problem(1, 0x6c, 0x80, 0x80, 0x80, 0x80, 1), undefined);
+});
+
+test('what is no Candid is refused', () => {
+  assert.match(String(candidCostProblem(new Uint8Array())), /Cannot parse header/);
+  assert.equal(candidCostProblem(Uint8Array.of(1, 2, 3)), 'Cannot parse header 010203');
+  for (const bytes of [
+    [],
+    [0],
+    [0, 1],
+    [0, 1, 0x7e],
+    [0, 1, 0x71, 5, 65],
+    [0, 0, 7],
+    [0, 1, 5],
+    [1, 0x10],
+    [0, 1, 0x6f],
+  ])
+    assert.notEqual(problem(...bytes), undefined, bytes.join(' '));
+});
+
+test('any bytes: decoding never fails but with PayloadRefused', () => {
+  const valid = Uint8Array.from(
+    IDL.encode(
+      [IDL.Record({ canister_id: IDL.Principal, chunk: IDL.Vec(IDL.Nat8) })],
+      [{ canister_id: Principal.anonymous(), chunk: Uint8Array.of(1, 2, 3) }],
+    ),
+  );
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 60 }).map((tail) => Uint8Array.from([...DIDL, ...tail])),
+    fc
+      .array(fc.tuple(fc.nat(valid.length - 1), fc.nat(255)), { minLength: 1, maxLength: 4 })
+      .map((changes) => changes.reduce((all, [at, byte]) => all.with(at, byte), valid)),
+  );
+  fc.assert(
+    fc.property(bytes, (message) => {
+      try {
+        assert.equal(typeof decode('upload_chunk', message), 'object');
+      } catch (error) {
+        assert.ok(error instanceof PayloadRefused, String(error));
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});
