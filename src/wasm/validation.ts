@@ -52,6 +52,11 @@ export function moduleTooLarge(size: number, allowed: number): CanisterModuleErr
   );
 }
 
+/** A valid module that the rewriter cannot take: a frame larger than the stack, a name that it needs itself. */
+export function notRewritable(error: WasmError): CanisterModuleError {
+  return new CanisterModuleError(`Could not instrument wasm module of canister: ${error.message}`);
+}
+
 /** What compiling one Wasm instruction costs, in executed instructions. */
 export const INSTRUCTIONS_TO_COMPILE_ONE = 6_000n;
 
