@@ -47,8 +47,7 @@ export const start: Command = {
     try {
       node = await openNode({
         ...(stateDir === undefined ? {} : { stateDir }),
-        host: invocation.text('host') ?? '127.0.0.1',
-        port,
+        listen: { host: invocation.text('host') ?? '127.0.0.1', port },
         costSchedule,
         log,
         implementationVersion: version(),
@@ -57,8 +56,9 @@ export const start: Command = {
       throw error instanceof NodeError ? explained(error) : error;
     }
     const signalled = signal(terminal);
-    announce(terminal, node, stateDir);
-    if (invocation.flag('deploy-examples') && node.fresh) void deployExamples(node.url, invocation, signalled.promise);
+    const url = node.url ?? '';
+    announce(terminal, url, node.rootKey, stateDir);
+    if (invocation.flag('deploy-examples') && node.fresh) void deployExamples(url, invocation, signalled.promise);
     const failure = await Promise.race([signalled.promise, node.failed]);
     await node.stop();
     signalled.done();
@@ -80,21 +80,16 @@ function explained(error: {
   });
 }
 
-interface Started {
-  readonly url: string;
-  readonly rootKey: Uint8Array;
-}
-
-function announce(terminal: Terminal, node: Started, stateDir: string | undefined): void {
-  const rootKey = Buffer.from(node.rootKey).toString('hex');
+function announce(terminal: Terminal, url: string, key: Uint8Array, stateDir: string | undefined): void {
+  const rootKey = Buffer.from(key).toString('hex');
   terminal.result(
     [
-      `Perdure is ready at ${node.url}  (${Math.round(performance.now())} ms)`,
+      `Perdure is ready at ${url}  (${Math.round(performance.now())} ms)`,
       stateDir === undefined
         ? 'Nothing is kept: the network is gone when this process ends.'
         : `State is kept in ${path.relative(process.cwd(), stateDir) || '.'}; Ctrl-C stops, "perdure start" goes on.`,
     ].join('\n'),
-    { event: 'ready', url: node.url, rootKey, pid: process.pid },
+    { event: 'ready', url, rootKey, pid: process.pid },
   );
 }
 
