@@ -237,3 +237,10 @@ export function trapCauseOf(error: unknown): TrapCause | 'bad signature' | undef
       return 'unknown';
   }
 }
+
+/** The line that a trap leaves in the canister's log; what `ic0.trap` said is logged when it is called. */
+export function trappedLog(error: UserError): Uint8Array | undefined {
+  if (error.code !== ErrorCode.CanisterTrapped) return undefined;
+  const cause = /^Canister trapped: (.*)\.$/m.exec(error.message)?.[1] ?? '';
+  return new TextEncoder().encode(`[TRAP]: ${cause}`);
+}

@@ -54,6 +54,11 @@ export class StableMemory {
     this.discard();
   }
 
+  /** The committed image goes on in another store with the same content; what the message wrote stays. */
+  rebase(store: PageStore): void {
+    this.#store = store;
+  }
+
   grow(wasmPages: number): void {
     this.#wasmPages += wasmPages;
   }

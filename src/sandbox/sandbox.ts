@@ -1,0 +1,233 @@
+import { DEFAULT_LIMITS, type Limits, type PageStore, type Principal } from '../model/index.ts';
+import type {
+  CanisterImage,
+  EntryPoint,
+  ExecutionEnvironment,
+  PreparedModule,
+  QuerySession,
+  Sandbox,
+  Step,
+} from './contract.ts';
+import { DirtyMap } from './engine.ts';
+import { HeapPool } from './heap.ts';
+import { ImageView } from './image-view.ts';
+import { Lane } from './lane.ts';
+import { type CommittedImage, LiveInstance } from './live-instance.ts';
+import { Message, type MessageHome } from './message.ts';
+import { type LoadedModule, ModuleCache } from './module-cache.ts';
+
+export interface SandboxOptions {
+  readonly limits?: Limits;
+  /** Instances kept ready to run; V8 reserves 8 GiB of address space for each (16 GiB with 64-bit addresses). */
+  readonly liveInstances?: number;
+}
+
+const LIVE_INSTANCES = 1_000;
+const POOLED_HEAPS = 64;
+const PREPARED_MODULES = 256;
+
+/** Runs messages on this thread. */
+export function createSandbox(options: SandboxOptions = {}): Sandbox {
+  return new ThreadSandbox(options.limits ?? DEFAULT_LIMITS, options.liveInstances ?? LIVE_INSTANCES);
+}
+
+class ThreadSandbox implements Sandbox {
+  readonly #lane = new Lane();
+  readonly #map = new DirtyMap();
+  readonly #pool = new HeapPool(POOLED_HEAPS);
+  readonly #limits: Limits;
+  readonly #modules: ModuleCache;
+  readonly #capacity: number;
+  /** By canister: the instance that equals the canister's committed image. */
+  readonly #live: Map<string, LiveInstance> = new Map();
+  /** By canister: views of its committed image that are open. */
+  readonly #views: Map<string, Set<ImageView>> = new Map();
+  #clock = 0;
+
+  constructor(limits: Limits, capacity: number) {
+    this.#limits = limits;
+    this.#capacity = capacity;
+    this.#modules = new ModuleCache(limits, PREPARED_MODULES);
+  }
+
+  prepare(uploaded: Uint8Array): PreparedModule {
+    return this.#modules.prepare(uploaded);
+  }
+
+  async execute(
+    image: CanisterImage,
+    entry: EntryPoint,
+    environment: ExecutionEnvironment,
+    sliceInstructions: bigint,
+  ): Promise<Step> {
+    if (!this.#lane.tryEnter()) await this.#lane.enter();
+    let message: Message;
+    try {
+      message = new Message(this.#homeOf(image, entry, environment), entry, environment);
+    } catch (error) {
+      this.#lane.leave();
+      throw error;
+    }
+    return message.run(Number(sliceInstructions));
+  }
+
+  openQuery(image: CanisterImage): QuerySession {
+    const { key } = image.id;
+    const view = new ImageView(
+      {
+        lane: this.#lane,
+        map: this.#map,
+        borrow: () => this.#ready(image),
+        create: (content, environment) => this.#create(image, content, environment, false),
+        putBack: (live) => this.#putBack(key, live),
+        closed: () => {
+          const views = this.#views.get(key);
+          views?.delete(view);
+          if (views?.size === 0) this.#views.delete(key);
+        },
+      },
+      image,
+    );
+    const views = this.#views.get(key);
+    if (views === undefined) this.#views.set(key, new Set([view]));
+    else views.add(view);
+    return view;
+  }
+
+  evict(canisterId: Principal): void {
+    const { key } = canisterId;
+    this.#detachViews(key);
+    const live = this.#live.get(key);
+    this.#live.delete(key);
+    if (live !== undefined && live.holder === undefined) this.#pool.give(live.heapMemory);
+  }
+
+  #homeOf(image: CanisterImage, entry: EntryPoint, environment: ExecutionEnvironment): MessageHome {
+    const { key } = image.id;
+    return {
+      lane: this.#lane,
+      map: this.#map,
+      obtain: () => {
+        if (entry.kind === 'install') {
+          const heap = entry.heapKept ? image.heap : NO_PAGES;
+          return this.#create(
+            image,
+            { heap, stable: image.stable, wasmState: undefined },
+            environment,
+            !entry.heapKept,
+          );
+        }
+        return this.#ready(image) ?? this.#makeReady(image, environment);
+      },
+      image: () => image,
+      release: (live) => this.#putBack(key, live),
+      beforeCommit: () => this.#detachViews(key),
+      committed: (live) => {
+        live.heapStore = image.heap;
+        live.stableStore = image.stable;
+        if (this.#live.get(key) !== live) this.#keep(key, live);
+      },
+    };
+  }
+
+  /** The canister's instance when it equals the image and nobody has it. */
+  #ready(image: CanisterImage): LiveInstance | undefined {
+    const live = this.#live.get(image.id.key);
+    if (
+      live === undefined ||
+      live.holder !== undefined ||
+      live.generation !== image.generation ||
+      live.module.hash !== image.module.hash ||
+      live.heapStore !== image.heap ||
+      live.stableStore !== image.stable
+    ) {
+      return undefined;
+    }
+    live.lastUsed = ++this.#clock;
+    return live;
+  }
+
+  #makeReady(image: CanisterImage, environment: ExecutionEnvironment): LiveInstance {
+    const { key } = image.id;
+    const present = this.#live.get(key);
+    if (present?.holder !== undefined && present.view === undefined) {
+      throw new Error(`canister ${image.id.toText()} runs another message`);
+    }
+    // A query that has it keeps it.
+    present?.view?.detach();
+    const live = this.#create(image, image, environment, false);
+    this.#keep(key, live);
+    return live;
+  }
+
+  #create(
+    image: CanisterImage,
+    content: CommittedImage,
+    environment: ExecutionEnvironment,
+    applyData: boolean,
+  ): LiveInstance {
+    return new LiveInstance({
+      canisterId: image.id,
+      module: this.#loaded(image.module),
+      generation: image.generation,
+      limits: this.#limits,
+      map: this.#map,
+      pool: this.#pool,
+      image: content,
+      environment,
+      applyData,
+    });
+  }
+
+  #loaded(module: PreparedModule): LoadedModule {
+    if ('compiled' in module) return module as LoadedModule;
+    throw new Error(`module ${module.hash} was not prepared by this sandbox`);
+  }
+
+  /** Makes an instance the canister's ready one. */
+  #keep(key: string, live: LiveInstance): void {
+    const before = this.#live.get(key);
+    this.#live.set(key, live);
+    live.lastUsed = ++this.#clock;
+    if (before !== undefined && before.holder === undefined) this.#pool.give(before.heapMemory);
+    if (this.#live.size > this.#capacity) this.#letGoOfOldest();
+  }
+
+  #letGoOfOldest(): void {
+    let oldest: [string, LiveInstance] | undefined;
+    for (const entry of this.#live) {
+      const [, live] = entry;
+      if (live.holder === undefined && live.lastUsed < (oldest?.[1].lastUsed ?? this.#clock)) oldest = entry;
+    }
+    if (oldest === undefined) return;
+    this.#live.delete(oldest[0]);
+    this.#pool.give(oldest[1].heapMemory);
+  }
+
+  /** An instance that nobody has any more: it stays when it is the canister's ready one and still equals its image. */
+  #putBack(key: string, live: LiveInstance): void {
+    const ready = this.#live.get(key) === live;
+    if (ready && !live.spoiled) return;
+    if (ready) this.#live.delete(key);
+    // What an installation wrote before it failed is not known page by page.
+    if (live.committed !== undefined) this.#pool.give(live.heapMemory);
+  }
+
+  #detachViews(key: string): void {
+    const views = this.#views.get(key);
+    if (views === undefined) return;
+    for (const view of views) view.detach();
+  }
+}
+
+/** A store without content. */
+const NO_PAGES: PageStore = {
+  wasmPages: 0,
+  view: () => undefined,
+  write: () => {
+    throw new Error('an empty store is not written');
+  },
+  resize: () => {},
+  pages: () => [],
+  fork: () => NO_PAGES,
+};
