@@ -9,7 +9,7 @@ import { type CallRequest, decodeCall } from './envelope.ts';
 import { cborResponse, type HttpRequest, type HttpResponse } from './http-message.ts';
 import { isSubnetQuery } from './management-target.ts';
 import { Refusal } from './refusal.ts';
-import { notReady, type Services } from './services.ts';
+import { certifiedInTime, notReady, type Services } from './services.ts';
 
 export interface QueryEndpoint {
   readonly name: string;
@@ -97,7 +97,7 @@ export class QueryHandler {
       if (present === undefined) return certified;
       const known = certifiedDataOf(certified, canisterId);
       if (known !== undefined && equalBytes(known, present)) return certified;
-      certified = await subnet.certifiedSince(state.height);
+      certified = await certifiedInTime(this.#services, state.height);
     }
     if (certified === undefined) throw notReady();
     return certified;

@@ -7,7 +7,7 @@ import { decodeReadState } from './envelope.ts';
 import { cborResponse, type HttpRequest, type HttpResponse } from './http-message.ts';
 import { authorizePaths, type Reader } from './readable-paths.ts';
 import { Refusal } from './refusal.ts';
-import { notReady, type Services } from './services.ts';
+import { certifiedInTime, notReady, type Services } from './services.ts';
 
 export interface ReadStateEndpoint {
   readonly name: string;
@@ -66,7 +66,8 @@ export class ReadStateHandler {
     const certified = await subnet.refresh(limits.certificateAgeMs);
     const { state } = subnet.replica;
     if (!authorizePaths(paths, reader, state) || certified.height >= state.height) return certified;
-    const newer = await subnet.certifiedSince(state.height);
+    const newer = await certifiedInTime(this.#services, state.height);
+    if (newer === undefined) throw notReady();
     authorizePaths(paths, reader, subnet.replica.state);
     return newer;
   }

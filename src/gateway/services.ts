@@ -1,7 +1,7 @@
-import type { Limits, Principal } from '../model/index.ts';
+import type { Height, Limits, Principal } from '../model/index.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { DataCertificates } from './certificate.ts';
-import type { GatewayLog, SubnetPort } from './contract.ts';
+import type { CertifiedState, GatewayLog, SubnetPort } from './contract.ts';
 import type { NodeMetrics } from './node-metrics.ts';
 import { Refusal } from './refusal.ts';
 
@@ -55,4 +55,16 @@ export function notReady(): Refusal {
     'not_ready',
     'Replica is unhealthy: WaitingForCertifiedState. Check the /api/v2/status for more information.',
   );
+}
+
+/** The newest certified state once it is at `height`; undefined when that takes longer than a caller would wait. */
+export async function certifiedInTime(services: Services, height: Height): Promise<CertifiedState | undefined> {
+  const { subnet, limits } = services;
+  const late = Promise.withResolvers<undefined>();
+  const timer = setTimeout(late.resolve, limits.callWaitMs, undefined);
+  try {
+    return await Promise.race([subnet.certifiedSince(height), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
