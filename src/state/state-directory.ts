@@ -54,11 +54,11 @@ export class StateDirectory {
       const lock = takeLock(disk, path, options.owner);
       try {
         removeTemporaries(disk, path);
+        const network = disk.list(path)?.includes(IDENTITY) === true ? readIdentity(disk, path) : await create(options);
         for (const folder of FOLDERS) {
           disk.makeFolder(`${path}/${folder}`);
           removeTemporaries(disk, `${path}/${folder}`);
         }
-        const network = disk.list(path)?.includes(IDENTITY) === true ? readIdentity(disk, path) : await create(options);
         return new StateDirectory(options, lock, network);
       } catch (error) {
         lock.release();

@@ -11,7 +11,7 @@ import {
 } from '../../model/index.ts';
 import type { Platform, Timer } from '../../platform/index.ts';
 import type { Replica } from '../../replica/index.ts';
-import type { InputLog, StateDirectory } from '../../state/index.ts';
+import { asStateError, type InputLog, type StateDirectory } from '../../state/index.ts';
 import {
   type CertifiedState,
   type Consensus,
@@ -155,8 +155,7 @@ export class Solo implements Consensus {
     if (this.#loop !== undefined || this.#ended()) return;
     this.#timer?.cancel();
     this.#timer = undefined;
-    // Not at once: what has arrived together shares the round.
-    this.#loop = new Promise<void>((done) => this.#parts.platform.clock.soon(done)).then(() => this.#run());
+    this.#loop = this.#turn().then(() => this.#run());
   }
 
   stop(): Promise<void> {
@@ -174,13 +173,21 @@ export class Solo implements Consensus {
 
   async #run(): Promise<void> {
     try {
-      while (!this.#ended() && this.#workWaits()) await this.#round();
+      while (!this.#ended() && this.#workWaits()) {
+        await this.#round();
+        await this.#turn();
+      }
     } catch (error) {
       this.#fail(error);
     } finally {
       this.#loop = undefined;
       this.#watchDeadline();
     }
+  }
+
+  /** Lets in what has arrived: it shares the next round. */
+  #turn(): Promise<void> {
+    return new Promise((done) => this.#parts.platform.clock.soon(done));
   }
 
   #workWaits(): boolean {
@@ -228,13 +235,13 @@ export class Solo implements Consensus {
     else {
       store.log.appendBatch(batch);
       // Runs beside the execution; its failure ends the engine wherever that is by then.
-      store.log.sync().then(
-        () => {
+      store.log
+        .sync()
+        .then(() => {
           this.#becameDurable(height);
           observer.durable?.(height, clock.monotonicMs() - started);
-        },
-        (error: unknown) => this.#fail(error),
-      );
+        })
+        .catch((error: unknown) => this.#fail(error));
     }
     let outcome: Awaited<ReturnType<Replica['execute']>>;
     try {
@@ -291,16 +298,16 @@ export class Solo implements Consensus {
     const { checkpoints } = store.directory;
     const pending = checkpoints.begin(this.replica.state);
     this.#checkpointBytes = store.log.bytes;
-    this.#checkpoint = pending.write().then(
-      () => {
+    this.#checkpoint = pending
+      .write()
+      .then(() => {
         this.#checkpoint = undefined;
         const before = store.log.bytes;
         store.log.cut(checkpoints.oldestHeight ?? 0);
         this.#checkpointBytes -= before - store.log.bytes;
         observer.checkpoint?.(pending.height, platform.clock.monotonicMs() - started);
-      },
-      (error: unknown) => this.#fail(error),
-    );
+      })
+      .catch((error: unknown) => this.#fail(error));
   }
 
   #becameDurable(height: Height): void {
@@ -345,7 +352,8 @@ export class Solo implements Consensus {
 
   #fail(error: unknown): void {
     if (this.#failure !== undefined) return;
-    const failure = error instanceof Error ? error : new Error(String(error));
+    const reason = asStateError(error);
+    const failure = reason instanceof Error ? reason : new Error(String(reason));
     this.#failure = failure;
     this.#release(failure);
     this.#parts.onFault(failure);

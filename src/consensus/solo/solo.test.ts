@@ -1,0 +1,479 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { sha256, toHex, utf8 } from '../../codec/index.ts';
+import { ANONYMOUS, canisterIdFromNumber, DEFAULT_LIMITS, type Ingress, type Limits } from '../../model/index.ts';
+import { SimulatedCrash, SimulatedPlatform } from '../../platform/index.ts';
+import { StateDirectory, StateError } from '../../state/index.ts';
+import { type Consensus, ConsensusError } from '../contract.ts';
+import { openSolo } from './index.ts';
+import { CountingReplica, countingGenesis } from './test-replica.ts';
+
+const MINUTE = 60_000_000_000n;
+
+function message(platform: SimulatedPlatform, number: number): Ingress {
+  return {
+    requestId: sha256(utf8(`message ${number}`)),
+    sender: ANONYMOUS,
+    canisterId: canisterIdFromNumber(1n),
+    effectiveCanisterId: canisterIdFromNumber(1n),
+    methodName: 'count',
+    arg: utf8(String(number)),
+    ingressExpiry: platform.clock.now() + 5n * MINUTE,
+    sizeBytes: 300,
+  };
+}
+
+const idOf = (ingress: Ingress): string => toHex(ingress.requestId);
+
+interface Opened {
+  readonly solo: Consensus;
+  readonly replica: CountingReplica;
+  readonly faults: Error[];
+  readonly notices: string[];
+  readonly replayed: number;
+}
+
+interface Setting {
+  readonly limits?: Partial<Limits>;
+  readonly ephemeral?: boolean;
+  readonly sign?: (message: Uint8Array) => Promise<Uint8Array>;
+  /** Bytes after which a segment is full. */
+  readonly segmentBytes?: number;
+}
+
+async function open(platform: SimulatedPlatform, setting: Setting = {}): Promise<Opened> {
+  const faults: Error[] = [];
+  const notices: string[] = [];
+  let replayed = 0;
+  let replica: CountingReplica | undefined;
+  const directory =
+    setting.ephemeral === true
+      ? undefined
+      : await StateDirectory.open({
+          disk: platform.disk,
+          entropy: platform.entropy,
+          path: 'state',
+          owner: '{"pid":1}',
+          pause: () => new Promise((done) => platform.clock.soon(done)),
+          notice: (text) => notices.push(text),
+          log: { aheadBytes: 4096, segmentBytes: setting.segmentBytes ?? 1 << 20 },
+        });
+  const solo = await openSolo({
+    platform,
+    directory,
+    limits: { ...DEFAULT_LIMITS, ...setting.limits },
+    genesis: countingGenesis,
+    createReplica: (state) => {
+      replica = new CountingReplica(state);
+      return replica;
+    },
+    signer: { sign: setting.sign ?? ((bytes) => Promise.resolve(sha256(bytes))) },
+    observer: { replayed: () => replayed++, notice: (text) => notices.push(text) },
+    onFault: (error) => faults.push(error),
+  });
+  assert.ok(replica !== undefined);
+  return { solo, replica, faults, notices, replayed };
+}
+
+/** Several turns of the event loop: whatever can happen without time passing has happened. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) await new Promise((done) => setImmediate(done));
+}
+
+describe('solo', () => {
+  test('what arrives together shares a round; each is certified and completed', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform, { ephemeral: true });
+    const messages = Array.from({ length: 10 }, (_, number) => message(platform, number));
+    const completions = messages.map((ingress) => {
+      assert.equal(solo.submit(ingress), true);
+      return solo.completion(idOf(ingress), 1000);
+    });
+    for (const completion of completions) assert.equal((await completion)?.height, 1);
+    assert.equal(replica.batches.length, 1);
+    assert.deepEqual(replica.applied(), messages.map(idOf));
+    assert.equal((await solo.completion(idOf(messages[3] as Ingress), 1000))?.height, 1, 'asked for afterwards');
+    await solo.stop();
+  });
+
+  test('no work, no rounds; a deadline is met on time', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform, { ephemeral: true });
+    await platform.clock.advance(600_000);
+    assert.equal(replica.batches.length, 0);
+    replica.deadline = platform.clock.now() + 5_000_000_000n;
+    solo.wake();
+    await platform.clock.advance(4_990);
+    assert.equal(replica.batches.length, 0);
+    await platform.clock.advance(20);
+    assert.equal(replica.batches.length, 1);
+    await platform.clock.advance(600_000);
+    assert.equal(replica.batches.length, 1);
+    await solo.stop();
+  });
+
+  test('while messages wait in the replica, rounds go on', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform, { ephemeral: true });
+    replica.busy = true;
+    solo.wake();
+    await settle();
+    assert.ok(replica.batches.length > 3);
+    replica.busy = false;
+    await settle();
+    const { length } = replica.batches;
+    await settle();
+    assert.equal(replica.batches.length, length);
+    await solo.stop();
+  });
+
+  test('a message is taken once, wherever its first copy is', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform, { ephemeral: true });
+    const one = message(platform, 1);
+    for (let copy = 0; copy < 3; copy++) assert.equal(solo.submit(one), true);
+    await settle();
+    assert.equal(solo.submit(one), true);
+    const gate = Promise.withResolvers<void>();
+    replica.gate = gate.promise;
+    const two = message(platform, 2);
+    solo.submit(two);
+    await settle();
+    assert.equal(solo.submit(two), true, 'during its round');
+    gate.resolve();
+    await settle();
+    assert.deepEqual(replica.applied(), [idOf(one), idOf(two)]);
+    await solo.stop();
+  });
+
+  test('the pool is bounded; a batch too; what has expired is not executed', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform, { ephemeral: true, limits: { ingressPerBatch: 2 } });
+    const gate = Promise.withResolvers<void>();
+    replica.gate = gate.promise;
+    solo.submit(message(platform, 0));
+    await settle();
+    let taken = 0;
+    while (solo.submit(message(platform, 1 + taken))) taken++;
+    assert.equal(taken, 32);
+    platform.clock.step(6n * MINUTE);
+    gate.resolve();
+    await settle();
+    assert.deepEqual(
+      replica.batches.map((batch) => batch.ingress.length),
+      [1, 0],
+    );
+    solo.submit(message(platform, 100));
+    solo.submit(message(platform, 101));
+    solo.submit(message(platform, 102));
+    await settle();
+    assert.deepEqual(
+      replica.batches.slice(2).map((batch) => batch.ingress.length),
+      [2, 1],
+    );
+    await solo.stop();
+  });
+
+  test('time rises even when the clock steps back, and follows it when it steps forward', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform, { ephemeral: true });
+    await solo.tick();
+    platform.clock.step(-60n * MINUTE);
+    await solo.tick();
+    await solo.tick();
+    platform.clock.step(120n * MINUTE);
+    await solo.tick();
+    const times = replica.batches.map((batch) => batch.time);
+    const [first = 0n] = times;
+    assert.deepEqual(
+      times.map((time) => time - first),
+      [0n, 1n, 2n, 60n * MINUTE],
+    );
+    await solo.stop();
+  });
+
+  test('one signature at a time, of the newest state', async () => {
+    const platform = new SimulatedPlatform(1);
+    const signing: PromiseWithResolvers<Uint8Array>[] = [];
+    const { solo, replica } = await open(platform, {
+      ephemeral: true,
+      sign: () => {
+        const next = Promise.withResolvers<Uint8Array>();
+        signing.push(next);
+        return next.promise;
+      },
+    });
+    const messages = Array.from({ length: 5 }, (_, number) => message(platform, number));
+    const completions: Promise<unknown>[] = [];
+    for (const ingress of messages) {
+      solo.submit(ingress);
+      completions.push(solo.completion(idOf(ingress), 60_000));
+      await settle();
+    }
+    assert.equal(replica.batches.length, 5);
+    assert.equal(signing.length, 1);
+    assert.equal(solo.certified(), undefined);
+    signing[0]?.resolve(new Uint8Array(48));
+    await settle();
+    assert.equal(solo.certified()?.height, 0);
+    assert.equal(signing.length, 2);
+    signing[1]?.resolve(new Uint8Array(48));
+    await Promise.all(completions);
+    assert.equal(solo.certified()?.height, 5);
+    await solo.stop();
+  });
+
+  test('a completion that does not come gives undefined after its time', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo } = await open(platform, { ephemeral: true });
+    const waiting = solo.completion('00'.repeat(32), 10_000);
+    await platform.clock.advance(10_000);
+    assert.equal(await waiting, undefined);
+    await solo.stop();
+  });
+
+  test('a read refreshes a certificate that is too old, with one tick for all who ask', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform, { ephemeral: true });
+    await solo.tick();
+    const present = await solo.refresh(60_000);
+    assert.equal(present.height, 1);
+    await platform.clock.advance(61_000);
+    const [a, b] = await Promise.all([solo.refresh(60_000), solo.refresh(60_000)]);
+    assert.equal(a.height, 2);
+    assert.equal(b.height, 2);
+    assert.equal(replica.batches.length, 2);
+    assert.equal((await solo.refresh(60_000)).height, 2);
+    await solo.stop();
+  });
+
+  test('nothing is acknowledged before it is durable', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform);
+    await settle();
+    platform.disk.holdSyncs = true;
+    const ingress = message(platform, 1);
+    solo.submit(ingress);
+    let certified = false;
+    let durable = false;
+    const completion = solo.completion(idOf(ingress), 60_000).then(() => {
+      certified = true;
+    });
+    const reached = solo.durable(1).then(() => {
+      durable = true;
+    });
+    await settle();
+    assert.equal(replica.batches.length, 1, 'executed beside the sync');
+    assert.equal(certified || durable, false);
+    assert.equal(solo.certified()?.height, 0);
+    platform.disk.holdSyncs = false;
+    await Promise.all([completion, reached]);
+    await solo.stop();
+  });
+
+  test('rounds do not run away from the disk', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica } = await open(platform);
+    await settle();
+    platform.disk.holdSyncs = true;
+    for (let number = 0; number < 6; number++) {
+      solo.submit(message(platform, number));
+      await settle();
+    }
+    assert.equal(replica.batches.length, 2);
+    platform.disk.holdSyncs = false;
+    await settle();
+    assert.equal(replica.applied().length, 6);
+    assert.equal(replica.batches.length, 3);
+    await solo.stop();
+  });
+
+  test('a failing sync ends the engine: nothing is acknowledged, everybody is told, nothing is taken', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, faults } = await open(platform);
+    await settle();
+    platform.disk.failSyncs = true;
+    const ingress = message(platform, 1);
+    solo.submit(ingress);
+    const failed = (error: unknown): boolean => error instanceof StateError && error.code === 'disk_failed';
+    await Promise.all([
+      assert.rejects(solo.completion(idOf(ingress), 60_000), failed),
+      assert.rejects(solo.durable(1), failed),
+      assert.rejects(solo.tick(), failed),
+    ]);
+    assert.equal(faults.length, 1);
+    assert.equal(solo.submit(message(platform, 2)), false);
+    await assert.rejects(solo.refresh(0), failed);
+    await assert.rejects(solo.stop(), failed);
+    assert.equal(solo.certified()?.height, 0);
+  });
+
+  test('a host fault ends the engine with height and reason', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo, replica, faults } = await open(platform, { ephemeral: true });
+    replica.execute = () => Promise.reject(new Error('V8 refused'));
+    await assert.rejects(
+      solo.tick(),
+      (error) =>
+        error instanceof ConsensusError && error.code === 'host_fault' && /height 1.*V8 refused/.test(error.message),
+    );
+    assert.equal(faults.length, 1);
+  });
+
+  test('stopping answers those who wait, then refuses', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo } = await open(platform);
+    const ingress = message(platform, 1);
+    solo.submit(ingress);
+    const completion = solo.completion(idOf(ingress), 60_000);
+    await new Promise((done) => setImmediate(done));
+    const stopped = solo.stop();
+    assert.equal(solo.submit(message(platform, 2)), false);
+    assert.equal((await completion)?.height, 1);
+    await stopped;
+    await assert.rejects(solo.tick(), (error) => error instanceof ConsensusError && error.code === 'stopped');
+  });
+});
+
+describe('solo, opened again', () => {
+  test('after a clean stop nothing is executed again', async () => {
+    const platform = new SimulatedPlatform(1);
+    const first = await open(platform);
+    for (let number = 0; number < 20; number++) {
+      first.solo.submit(message(platform, number));
+      await settle();
+    }
+    await first.solo.stop();
+    const second = await open(platform);
+    assert.equal(second.replayed, 0);
+    assert.deepEqual(second.replica.state.stateHash, first.replica.state.stateHash);
+    assert.deepEqual(second.replica.applied(), first.replica.applied());
+    const done = await second.solo.completion(idOf(message(platform, 3)), 1000);
+    assert.equal(done?.height, first.replica.state.height);
+    await second.solo.stop();
+    await (await open(platform)).solo.stop();
+  });
+
+  test('after a kill the log is executed again', async () => {
+    const platform = new SimulatedPlatform(1);
+    const first = await open(platform, { limits: { checkpointRounds: 7 } });
+    for (let number = 0; number < 20; number++) {
+      first.solo.submit(message(platform, number));
+      await settle();
+    }
+    platform.kill();
+    const second = await open(platform);
+    assert.equal(second.replayed, 6);
+    assert.deepEqual(second.replica.state.stateHash, first.replica.state.stateHash);
+    assert.deepEqual(second.replica.applied(), first.replica.applied());
+    await second.solo.stop();
+  });
+
+  test('a second process is told who is there', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo } = await open(platform);
+    await assert.rejects(
+      open(platform),
+      (error) => error instanceof StateError && error.code === 'in_use' && /process 1 /.test(error.message),
+    );
+    await solo.stop();
+  });
+
+  test('a different outcome is reported with height and canister', async () => {
+    const platform = new SimulatedPlatform(1);
+    const { solo } = await open(platform);
+    for (let number = 0; number < 3; number++) {
+      solo.submit(message(platform, number));
+      await settle();
+    }
+    platform.kill();
+    const original = CountingReplica.prototype.execute;
+    try {
+      CountingReplica.prototype.execute = async function (batch) {
+        const outcome = await original.call(this, batch);
+        if (batch.height !== 2) return outcome;
+        return {
+          ...outcome,
+          stateHash: new Uint8Array(32),
+          canisterDigests: outcome.canisterDigests.map(([key]) => [key, new Uint8Array(32)] as const),
+        };
+      };
+      await assert.rejects(
+        open(platform),
+        (error) =>
+          error instanceof StateError &&
+          error.code === 'diverged' &&
+          error.height === 2 &&
+          error.message.includes(canisterIdFromNumber(1n).key),
+      );
+    } finally {
+      CountingReplica.prototype.execute = original;
+    }
+    const again = await open(platform);
+    assert.equal(again.replayed, 3);
+    await again.solo.stop();
+  });
+});
+
+describe('solo under power cuts', () => {
+  /**
+   * Runs messages until the power is cut at the given operation, reopens, and runs on. What was acknowledged is there,
+   * once; what is there comes from the log of one history, whose state hash an uninterrupted run of it gives too.
+   */
+  async function ordeal(seed: number, crashes: readonly number[]): Promise<number> {
+    const platform = new SimulatedPlatform(seed);
+    const setting: Setting = { limits: { checkpointRounds: 4 }, segmentBytes: 2000 };
+    const acknowledged = new Set<string>();
+    let number = 0;
+    let operations = 0;
+    for (const crashAt of [...crashes, Number.POSITIVE_INFINITY]) {
+      platform.disk.crashAt = crashAt;
+      let opened: Opened | undefined;
+      try {
+        opened = await open(platform, setting);
+        for (const requestId of acknowledged)
+          assert.ok(opened.replica.applied().includes(requestId), `seed ${seed}: an acknowledged message is lost`);
+        for (let burst = 0; burst < 12 && opened.faults.length === 0; burst++) {
+          for (let copies = 0; copies <= burst % 3; copies++) {
+            const ingress = message(platform, number++);
+            if (!opened.solo.submit(ingress)) continue;
+            opened.solo.completion(idOf(ingress), 1e9).then(
+              () => acknowledged.add(idOf(ingress)),
+              () => undefined,
+            );
+          }
+          for (let turn = 0; turn < (burst * 7 + seed) % 5; turn++) await new Promise((done) => setImmediate(done));
+        }
+        await settle();
+        await opened.solo.stop();
+        operations = platform.disk.operations;
+      } catch (error) {
+        assert.ok(isCrash(error), `seed ${seed}, crash at ${crashAt}: ${String(error)}`);
+      }
+      if (opened !== undefined) for (const fault of opened.faults) assert.ok(isCrash(fault), String(fault));
+      if (crashAt !== Number.POSITIVE_INFINITY) platform.cutPower();
+    }
+    const end = await open(platform);
+    const applied = end.replica.applied();
+    assert.equal(new Set(applied).size, applied.length, 'no message was applied twice');
+    for (const requestId of acknowledged) assert.ok(applied.includes(requestId), 'no acknowledged message is lost');
+    await end.solo.stop();
+    return operations;
+  }
+
+  function isCrash(error: unknown): boolean {
+    if (error instanceof SimulatedCrash) return true;
+    return error instanceof Error && error.cause !== undefined && isCrash(error.cause);
+  }
+
+  test('at every operation of a run', async () => {
+    const operations = await ordeal(1, []);
+    assert.ok(operations > 100, `${operations} operations`);
+    for (let crashAt = 1; crashAt <= operations; crashAt += 1) await ordeal(crashAt, [crashAt]);
+  });
+
+  test('several times in a row, also while recovering', async () => {
+    for (let seed = 1; seed <= 60; seed++)
+      await ordeal(seed, [20 + ((seed * 37) % 150), 1 + ((seed * 11) % 40), 1 + ((seed * 53) % 90)]);
+  });
+});
