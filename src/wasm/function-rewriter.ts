@@ -54,6 +54,8 @@ export interface RewritePlan {
   readonly mapMemory: number;
   readonly counterGlobal: number;
   readonly depthGlobal: number;
+  /** How many calls to the host are under way, or -1 where nobody asks. */
+  readonly levelGlobal: number;
   /** Function index of an appended function, made on first use. */
   helper(name: HelperName): number;
   /** Index of a type with no parameters and these results. */
@@ -555,8 +557,10 @@ export class FunctionRewriter {
     const top = this.#class[this.#height - 1] as number;
     if (this.#classifying) {
       if (top >= VARIABLE) this.#edges.push(top - VARIABLE, local);
-      else if (top !== NEVER_NAN)
-        this.#shapes[local] = (this.#shapes[local] as number) | [8, 1, 2, 4][top as 0 | 1 | 2 | 3];
+      else if (top !== NEVER_NAN) {
+        const shape = top === CLEAN ? 8 : top === SCALAR ? 1 : top === LANES32 ? 2 : 4;
+        this.#shapes[local] = (this.#shapes[local] as number) | shape;
+      }
       return;
     }
     if (this.#localClass[local] !== top) this.#observe(1, 0);
@@ -1309,8 +1313,9 @@ export class FunctionRewriter {
     const module = this.#module;
     let signature: FunctionType;
     let extra = 0;
+    let index = -1;
     if (op === 0x10 || op === 0x12) {
-      const index = this.#u32();
+      index = this.#u32();
       signature = module.types[module.functions[index] as number] as FunctionType;
     } else {
       signature = module.types[this.#u32()] as FunctionType;
@@ -1322,10 +1327,25 @@ export class FunctionRewriter {
     const tail = op === 0x12 || op === 0x13 || op === 0x15;
     if (tail) this.#exit();
     else this.#beforeCall();
+    const host = op === 0x10 && index < module.importedFunctions && this.#plan.levelGlobal >= 0;
+    if (host) {
+      this.#flush();
+      this.#level(0x6a);
+      this.#flushTo(this.#pos);
+      this.#level(0x6b);
+    }
     this.#pop(signature.parameters.length + extra);
     if (tail) return;
     this.#pushAll(signature.results);
     this.#afterCall();
+  }
+
+  #level(operation: number): void {
+    const out = this.#out;
+    out.u8(0x23);
+    out.u32(this.#plan.levelGlobal);
+    out.op(0x41, 1, operation, 0x24);
+    out.u32(this.#plan.levelGlobal);
   }
 
   /** After the instruction at hand: sets a flag global. */

@@ -9,7 +9,14 @@ import {
   MAP_WASM_PAGES,
   PAGE_SHIFT,
 } from './map-layout.ts';
-import { type DataSegment, type Range, readModule, type Section, type WasmModule } from './module.ts';
+import {
+  type DataSegment,
+  type ExternalKind,
+  type Range,
+  readModule,
+  type Section,
+  type WasmModule,
+} from './module.ts';
 import { encodeValueType, F32, F64, I32, I64, isReference, V128, type ValueType } from './value-type.ts';
 import { WasmError } from './wasm-error.ts';
 
@@ -66,8 +73,13 @@ export interface RewriteResult {
   readonly dropFlags: number;
 }
 
-const FIXED_HELPERS = ['out', 'save', 'load', 'data'] as const;
-type AnyHelper = HelperName | (typeof FIXED_HELPERS)[number] | 'trap';
+/**
+ * - `out()`: asks the host for more instructions, or traps
+ * - `save()`, `load()`: mutable globals and drop flags to and from the map's scratch space
+ * - `data(apply)`: applies and drops active data segments
+ * - `markData()`: marks what the active segments of a stand-alone module wrote
+ */
+type AnyHelper = HelperName | 'out' | 'save' | 'load' | 'data' | 'markData';
 
 /** Rewrites a module that V8 has found valid. */
 export function rewrite(bytes: Uint8Array, options: RewriteOptions): RewriteResult {
@@ -98,8 +110,11 @@ class ModuleRewriter implements RewritePlan {
   readonly #addedTypes: Uint8Array[] = [];
   readonly #typeIndices = new Map<string, number>();
   readonly #globals: { type: readonly number[]; init: readonly number[] | Uint8Array; name: string | undefined }[] = [];
-  readonly #helpers = new Map<AnyHelper, { index: number; type: number }>();
+  readonly #helpers = new Map<AnyHelper, number>();
+  /** Bodies of appended functions, and their types. */
   readonly #helperBodies: Uint8Array[] = [];
+  readonly #helperTypes: number[] = [];
+  readonly levelGlobal: number;
   readonly #dataFlags = new Map<number, number>();
   readonly #elementFlags = new Map<number, number>();
   readonly #writtenTables = new Set<number>();
@@ -144,6 +159,7 @@ class ModuleRewriter implements RewritePlan {
     };
     this.counterGlobal = this.metering ? number(I64, this.#imported ? 0n : this.#instructions, 'counter') : -1;
     this.depthGlobal = this.stackGuard ? number(I32, BigInt(this.stackBytes), 'depth') : -1;
+    this.levelGlobal = this.stackGuard && this.selfHealing ? number(I32, 0n, 'level') : -1;
     this.#reasonGlobal = number(I32, 0n, 'reason');
     this.#hookGlobal = this.metering ? this.#hook('outOfInstructions', [], []) : -1;
   }
@@ -214,7 +230,7 @@ class ModuleRewriter implements RewritePlan {
 
   #helper(name: AnyHelper): number {
     const known = this.#helpers.get(name);
-    if (known !== undefined) return known.index;
+    if (known !== undefined) return known;
     const address = this.memory64 ? I64 : I32;
     const [parameters, results] = (
       {
@@ -228,12 +244,13 @@ class ModuleRewriter implements RewritePlan {
         save: [[], []],
         load: [[], []],
         data: [[I32], []],
-        trap: [[], []],
+        markData: [[], []],
       } as const
     )[name];
     const index = this.module.functions.length + this.#helperBodies.length;
     const slot = this.#helperBodies.length;
-    this.#helpers.set(name, { index, type: this.#functionType(parameters, results) });
+    this.#helpers.set(name, index);
+    this.#helperTypes.push(this.#functionType(parameters, results));
     this.#helperBodies.push(new Uint8Array(0));
     this.#helperBodies[slot] = this.#helperBody(name);
     return index;
@@ -245,7 +262,6 @@ class ModuleRewriter implements RewritePlan {
     const code = new ByteWriter(128);
     const locals: number[] = [];
     const get = (local: number): void => code.op(0x20, local);
-    const set = (local: number): void => code.op(0x21, local);
     const getGlobal = (global: number): void => {
       code.u8(0x23);
       code.u32(global);
@@ -288,9 +304,6 @@ class ModuleRewriter implements RewritePlan {
         break;
       case 'overflow':
         stop(TRAP_REASON.stackOverflow);
-        break;
-      case 'trap':
-        code.u8(0x00);
         break;
       case 'out': {
         getGlobal(this.#hookGlobal);
@@ -336,8 +349,10 @@ class ModuleRewriter implements RewritePlan {
       case 'data':
         this.#dataBody(code);
         break;
+      case 'markData':
+        this.#markDataBody(code);
+        break;
     }
-    void set;
     code.u8(0x0b);
     const body = new ByteWriter(code.length + 16);
     body.u32(locals.length);
@@ -520,6 +535,18 @@ class ModuleRewriter implements RewritePlan {
     });
   }
 
+  #markDataBody(code: ByteWriter): void {
+    for (const segment of this.module.data) {
+      if (!segment.active || segment.offset === undefined) continue;
+      code.append(this.module.bytes.subarray(segment.offset.start, segment.offset.end - 1));
+      code.u8(this.memory64 ? 0x42 : 0x41);
+      code.s32(segment.content.end - segment.content.start);
+      const mark = this.#helper('mark');
+      code.u8(0x10);
+      code.u32(mark);
+    }
+  }
+
   // --- the whole ------------------------------------------------------------------------------------------------------
 
   rewrite(): RewriteResult {
@@ -548,14 +575,53 @@ class ModuleRewriter implements RewritePlan {
     }
     const activeData = this.#imported && module.data.some((segment) => segment.active);
     if (activeData) this.#helper('data');
+    if (!this.#imported && this.barrier && module.data.some((segment) => segment.active)) this.#helper('markData');
+    const entries = new Map<number, number>();
+    if (this.stackGuard && this.selfHealing) {
+      for (const { kind, index } of module.exports) {
+        if (kind === 'function' && index >= module.importedFunctions && !entries.has(index)) {
+          entries.set(index, this.#entry(index));
+        }
+      }
+    }
     for (const body of this.#helperBodies) {
       code.u32(body.length);
       code.append(body);
     }
-    return this.#assemble(code, hints, hinted, activeData);
+    return this.#assemble(code, hints, hinted, activeData, entries);
   }
 
-  #assemble(code: ByteWriter, hints: ByteWriter, hinted: number, activeData: boolean): RewriteResult {
+  /** What is exported in a function's place: a call from outside starts with the whole stack, whatever trapped before. */
+  #entry(index: number): number {
+    const type = this.module.functions[index] as number;
+    const code = new ByteWriter(32);
+    code.u8(0);
+    code.u8(0x23);
+    code.u32(this.levelGlobal);
+    code.op(0x45, 0x04, 0x40, 0x41);
+    code.s32(this.stackBytes);
+    code.u8(0x24);
+    code.u32(this.depthGlobal);
+    code.u8(0x0b);
+    (this.module.types[type] as { parameters: readonly unknown[] }).parameters.forEach((_, local) => {
+      code.u8(0x20);
+      code.u32(local);
+    });
+    code.u8(0x10);
+    code.u32(index);
+    code.u8(0x0b);
+    this.#helperTypes.push(type);
+    this.#helperBodies.push(code.finish());
+    return this.module.functions.length + this.#helperBodies.length - 1;
+  }
+
+  #assemble(
+    code: ByteWriter,
+    hints: ByteWriter,
+    hinted: number,
+    activeData: boolean,
+    entries: ReadonlyMap<number, number>,
+  ): RewriteResult {
     const module = this.module;
     const numericGlobals = this.#numericGlobals();
     const referenceGlobals = this.#referenceGlobals();
@@ -612,7 +678,7 @@ class ModuleRewriter implements RewritePlan {
     });
     const defined = module.functions.length - module.importedFunctions;
     extended(3, defined, this.#helperBodies.length, (content) => {
-      for (const { type } of [...this.#helpers.values()].sort((a, b) => a.index - b.index)) content.u32(type);
+      for (const type of this.#helperTypes) content.u32(type);
     });
     extended(4, module.tables.length - module.importedTables, captured ? 1 : 0, (content) => {
       if (!captured) return;
@@ -651,16 +717,26 @@ class ModuleRewriter implements RewritePlan {
       add(`table:${index}`, 1, index);
     });
     if (captured) add('functions', 1, functionTable);
-    for (const name of ['save', 'load', 'data'] as const) {
+    for (const name of ['save', 'load', 'data', 'markData'] as const) {
       const helper = this.#helpers.get(name);
-      if (helper !== undefined) add(name, 0, helper.index);
+      if (helper !== undefined) add(name, 0, helper);
     }
     if (!this.#imported) {
       if (module.memories.length > 0) add('heap', 2, 0);
       if (this.#hasMap) add('map', 2, this.mapMemory);
     }
     if (this.#imported && module.start !== undefined) add('start', 0, module.start);
-    extended(7, module.exports.length, exported, (content) => content.append(exports.view()));
+    if (module.exports.length + exported > 0) {
+      const content = new ByteWriter(256);
+      content.u32(module.exports.length + exported);
+      for (const { name, kind, index } of module.exports) {
+        content.name(name);
+        content.u8(KINDS.indexOf(kind));
+        content.u32(kind === 'function' ? (entries.get(index) ?? index) : index);
+      }
+      content.append(exports.view());
+      section(7, content);
+    }
     if (!this.#imported) this.#copySection(8, out);
     extended(9, module.elements.length, captured ? 1 : 0, (content) => {
       if (!captured) return;
@@ -755,6 +831,8 @@ class ModuleRewriter implements RewritePlan {
     content.append(this.module.bytes.subarray(start, end));
   }
 }
+
+const KINDS: readonly ExternalKind[] = ['function', 'table', 'memory', 'global'];
 
 const ACCESS: ReadonlyMap<number, { load: readonly number[]; store: readonly number[] }> = new Map([
   [I32, { load: [0x28], store: [0x36] }],
