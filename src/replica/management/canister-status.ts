@@ -3,7 +3,7 @@ import { idleCyclesPerDay } from '../../model/index.ts';
 import type { CanisterChange, CanisterState, Visibility } from '../../state/index.ts';
 import { canisterOf, type Task } from './canister-record.ts';
 import type { ManagementHost } from './contract.ts';
-import { decode, encode, given, optional, principalOf, wireOf } from './interface.ts';
+import { type Arguments, decode, encode, given, optional, principalOf, wireOf } from './interface.ts';
 import * as refusal from './refusal.ts';
 import { isController, mayView } from './settings.ts';
 
@@ -68,9 +68,11 @@ export function encodeStatus(host: ManagementHost, canister: CanisterState): Uin
 
 /** For canisters only; each may ask about each. */
 export function canisterInfo(task: Task): Uint8Array {
-  const { call } = task;
-  const args = decode('canister_info', call.arg);
-  const canister = canisterOf(task, principalOf(args.canister_id));
+  const args = decode('canister_info', task.call.arg);
+  return encodeInfo(canisterOf(task, principalOf(args.canister_id)), args);
+}
+
+export function encodeInfo(canister: CanisterState, args: Arguments['canister_info']): Uint8Array {
   const requested = given(args.num_requested_changes) ?? 0n;
   const { length } = canister.history;
   const count = requested < BigInt(length) ? Number(requested) : length;

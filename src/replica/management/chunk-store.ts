@@ -34,7 +34,7 @@ export function uploadChunk(task: Task): Uint8Array {
       throw refusal.chunkStore(
         `Wasm chunk store has already reached maximum capacity of ${limits.chunkStoreChunks * limits.chunkBytes} bytes or the maximum number of entries, ${limits.chunkStoreChunks}`,
       );
-    canister.chunkStore.set(key, args.chunk);
+    canister.chunkStore.set(key, args.chunk.slice());
   }
   return encode('upload_chunk', { hash });
 }

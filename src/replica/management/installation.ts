@@ -400,7 +400,7 @@ class Installation {
       canister.lowMemoryHook = 'condition_not_satisfied';
     }
     for (const line of this.#logs) host.log(canister, line);
-    host.state.modules.set(module.hash, this.#plan.uploaded);
+    if (!host.state.modules.has(module.hash)) host.state.modules.set(module.hash, this.#plan.uploaded.slice());
     canister.code = {
       moduleHash: module.hash,
       installedAt: host.state.time,

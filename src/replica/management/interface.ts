@@ -351,12 +351,15 @@ export type ResultName =
   | 'subnet_info'
   | 'subnet_metrics';
 
+const REASON_CHARACTERS = 500;
+
 /** The payload is not of the type it should be. */
 export class PayloadRefused extends Error {
   readonly userError: UserError;
 
   constructor(reason: string) {
-    const message = `Error decoding candid: ${reason}`;
+    // Types of hostile messages can have long names.
+    const message = `Error decoding candid: ${reason.slice(0, REASON_CHARACTERS)}`;
     super(message);
     this.name = 'PayloadRefused';
     this.userError = { code: ErrorCode.InvalidManagementPayload, message };

@@ -2,7 +2,7 @@ import { IDL } from '@icp-sdk/core/candid';
 import { Principal as CandidPrincipal } from '@icp-sdk/core/principal';
 import { utf8 } from '../../codec/index.ts';
 import { type Ingress, type Limits, MANAGEMENT_CANISTER, Principal, type Response } from '../../model/index.ts';
-import type { PreparedModule } from '../../sandbox/index.ts';
+import type { PreparedModule, Sandbox } from '../../sandbox/index.ts';
 import type { CanisterState } from '../../state/index.ts';
 import { type Script, ScriptedSandbox } from '../scripted-sandbox.ts';
 import { newState, TestSubnet, USER } from '../test-subnet.ts';
@@ -171,13 +171,19 @@ export class ManagementClient {
 
   constructor(
     scripts: Record<string, Script> = {},
-    options: { readonly limits?: Partial<Limits>; readonly free?: boolean; readonly provisional?: boolean } = {},
+    options: {
+      readonly limits?: Partial<Limits>;
+      readonly free?: boolean;
+      readonly provisional?: boolean;
+      /** In place of the scripted one. */
+      readonly sandbox?: Sandbox;
+    } = {},
   ) {
     const state = newState(options.free === undefined ? {} : { free: options.free });
     this.sandbox = new SandboxWithSections(scripts);
     this.subnet = new TestSubnet(
       { ...state, network: { ...state.network, provisional: options.provisional ?? true } },
-      this.sandbox,
+      options.sandbox ?? this.sandbox,
       { management: createManagement(), ...(options.limits === undefined ? {} : { limits: options.limits }) },
     );
   }
@@ -235,11 +241,13 @@ export class ManagementClient {
 
   install(
     canister: CanisterState,
-    module: string,
+    module: string | Uint8Array,
     mode: Readonly<Record<string, unknown>> = { install: null },
     sender: Principal = USER,
+    arg: Uint8Array = utf8('argument'),
   ): Promise<Response> {
-    const value = { canister_id: wire(canister.id), mode, wasm_module: utf8(module), arg: utf8('argument') };
+    const wasm_module = typeof module === 'string' ? utf8(module) : module;
+    const value = { canister_id: wire(canister.id), mode, wasm_module, arg };
     return this.call('install_code', value, sender);
   }
 }

@@ -3,11 +3,11 @@ import type { CanisterState, ManagementCall } from '../../state/index.ts';
 import { admit, METHODS, targetOf } from './admission.ts';
 import { fetchCanisterLogs } from './canister-logs.ts';
 import type { Task } from './canister-record.ts';
-import { canisterInfo, canisterMetadata, canisterStatus, encodeStatus } from './canister-status.ts';
+import { canisterInfo, canisterMetadata, canisterStatus, encodeInfo, encodeStatus } from './canister-status.ts';
 import { clearChunkStore, storedChunks, uploadChunk } from './chunk-store.ts';
 import type { Management, ManagementHost, ManagementOutcome, ManagementQuery } from './contract.ts';
 import { Installations } from './installation.ts';
-import { decode, PayloadRefused, principalOf } from './interface.ts';
+import { decode, PayloadRefused, principalOf, type WirePrincipal } from './interface.ts';
 import {
   createCanister,
   deleteCanister,
@@ -136,10 +136,15 @@ function answerQuery(query: ManagementQuery, host: ManagementHost): Uint8Array {
   switch (method) {
     case 'fetch_canister_logs':
       return fetchCanisterLogs(host, sender, arg);
+    case 'canister_info': {
+      // For canisters, from composite queries.
+      if (!host.state.canisters.has(sender.key)) throw refusal.onlyCanistersCanCall(method);
+      const args = decode('canister_info', arg);
+      return encodeInfo(queriedCanister(host, args.canister_id), args);
+    }
     case 'canister_status': {
-      const id = principalOf(decode('canister_id', arg).canister_id);
-      const canister = host.state.canisters.get(id.key);
-      if (canister === undefined) throw refusal.canisterNotFoundAtTheDoor(id);
+      const canister = queriedCanister(host, decode('canister_id', arg).canister_id);
+      const { id } = canister;
       if (!sender.equals(id) && !mayView(canister, canister.settings.statusVisibility, sender))
         throw refusal.onlyControllersCanCall(id, method);
       return encodeStatus(host, canister);
@@ -150,4 +155,11 @@ function answerQuery(query: ManagementQuery, host: ManagementHost): Uint8Array {
     default:
       throw new refusal.Refusal(ErrorCode.CanisterMethodNotFound, `Query method ${method} not found.`);
   }
+}
+
+function queriedCanister(host: ManagementHost, wire: WirePrincipal): CanisterState {
+  const id = principalOf(wire);
+  const canister = host.state.canisters.get(id.key);
+  if (canister === undefined) throw refusal.canisterNotFoundAtTheDoor(id);
+  return canister;
 }
