@@ -65,6 +65,8 @@ class Opening {
   readonly #limits: Limits;
   /** How to let go of what was opened, last first. */
   readonly #undo: (() => Promise<void> | void)[] = [];
+  /** Until the engine takes it over. */
+  #directory: StateDirectory | undefined;
   readonly #failure: PromiseWithResolvers<Error> = Promise.withResolvers();
 
   constructor(options: NodeOptions) {
@@ -74,6 +76,8 @@ class Opening {
   }
 
   async undo(): Promise<void> {
+    this.#directory?.close();
+    this.#directory = undefined;
     for (const close of this.#undo.splice(0).reverse()) await close();
   }
 
@@ -88,6 +92,8 @@ class Opening {
     const metrics = new NodeMetrics(new MetricsRegistry());
     const certified = new CertifiedWaiters();
     let fresh = false;
+    // The engine lets go of the directory itself, also when it does not come up.
+    this.#directory = undefined;
     const consensus = await openSolo({
       platform: this.#platform,
       directory,
@@ -153,7 +159,7 @@ class Opening {
       pause: () => new Promise<void>((resolve) => this.#platform.clock.soon(resolve)),
       notice: (text) => log.warn(text),
     });
-    this.#undo.push(() => directory.close());
+    this.#directory = directory;
     return directory;
   }
 

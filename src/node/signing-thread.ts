@@ -24,7 +24,6 @@ export class SigningThread {
       (message) => this.#answered(message as Answer),
       (error) => this.#fail(error),
     );
-    this.#thread.hold(false);
   }
 
   /** The DER-encoded public key, once the thread is up. */
@@ -51,6 +50,8 @@ export class SigningThread {
   #answered(answer: Answer): void {
     if ('ready' in answer) {
       this.#publicKey.resolve(Uint8Array.from(answer.publicKey));
+      // From now on the thread alone is no reason for the process to live.
+      if (this.#waiting.size === 0) this.#thread.hold(false);
       return;
     }
     const waiting = this.#waiting.get(answer.id);
