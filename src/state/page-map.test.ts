@@ -87,8 +87,8 @@ function same(map: PageMap, model: Model): void {
   for (const [page, value] of model.pages) {
     const bytes = map.view(page);
     assert.ok(bytes !== undefined && bytes.length === PAGE_BYTES && bytes.every((byte) => byte === value));
-    assert.deepEqual([...map.pages()], expected, 'reading changes nothing');
   }
+  assert.deepEqual([...map.pages()], expected, 'reading changes nothing');
   for (const page of [0, 1, 63, 64, 4095, 4096, 70_000, 262_144, 131_071_999])
     if (!model.pages.has(page)) assert.equal(map.view(page), undefined);
 }
@@ -146,7 +146,7 @@ describe('page map', () => {
       fc.integer({ min: 0, max: 200 }),
       fc.constantFrom(63, 64, 4095, 4096, 262_143, 262_144, 131_071_999),
     );
-    const which = fc.integer({ min: 0, max: 3 });
+    const which = fc.integer({ min: 0, max: 1 });
     const operation = fc.oneof(
       {
         weight: 8,
@@ -172,13 +172,13 @@ describe('page map', () => {
         arbitrary: fc.record({ kind: fc.constant('begin' as const), which, merge: fc.constantFrom(0, 0, 1, 2, 100) }),
       },
       { weight: 2, arbitrary: fc.record({ kind: fc.constant('finish' as const) }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant('restore' as const), which }) },
-      { weight: 1, arbitrary: fc.record({ kind: fc.constant('forget' as const), which }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('restore' as const), which }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant('forget' as const), which }) },
     );
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 60 }), (operations) => {
-        const maps = [new PageMap(), new PageMap(), new PageMap(), new PageMap()];
-        const models = [new Model(), new Model(), new Model(), new Model()];
+      fc.property(fc.array(operation, { minLength: 20, maxLength: 120, size: 'max' }), (operations) => {
+        const maps = [new PageMap(), new PageMap()];
+        const models = [new Model(), new Model()];
         let running: { finish: () => PageLayers; map: PageMap; frozen: Model; which: number } | undefined;
         const finish = (): void => {
           if (running === undefined) return;
@@ -233,7 +233,7 @@ describe('page map', () => {
         finish();
         for (const [index, map] of maps.entries()) same(map, models[index] as Model);
       }),
-      { numRuns: 400 },
+      { numRuns: 100 },
     );
   });
 

@@ -433,7 +433,7 @@ describe('solo under power cuts', () => {
         opened = await open(platform, setting);
         for (const requestId of acknowledged)
           assert.ok(opened.replica.applied().includes(requestId), `seed ${seed}: an acknowledged message is lost`);
-        for (let burst = 0; burst < 12 && opened.faults.length === 0; burst++) {
+        for (let burst = 0; burst < 8 && opened.faults.length === 0; burst++) {
           for (let copies = 0; copies <= burst % 3; copies++) {
             const ingress = message(platform, number++);
             if (!opened.solo.submit(ingress)) continue;
@@ -468,12 +468,12 @@ describe('solo under power cuts', () => {
 
   test('at every operation of a run', async () => {
     const operations = await ordeal(1, []);
-    assert.ok(operations > 100, `${operations} operations`);
+    assert.ok(operations > 60, `${operations} operations`);
     for (let crashAt = 1; crashAt <= operations; crashAt += 1) await ordeal(crashAt, [crashAt]);
   });
 
   test('several times in a row, also while recovering', async () => {
-    for (let seed = 1; seed <= 60; seed++)
-      await ordeal(seed, [20 + ((seed * 37) % 150), 1 + ((seed * 11) % 40), 1 + ((seed * 53) % 90)]);
+    for (let seed = 1; seed <= 25; seed++)
+      await ordeal(seed, [10 + ((seed * 37) % 80), 1 + ((seed * 11) % 40), 1 + ((seed * 53) % 90)]);
   });
 });
