@@ -1,10 +1,9 @@
 import { queryResponsePayload } from '../certification/index.ts';
 import { encodeSelfDescribedCbor, equalBytes } from '../codec/index.ts';
 import type { Principal, Response, SenderInfo } from '../model/index.ts';
-import type { QueryOutcome } from '../replica/index.ts';
+import type { Query, QueryOutcome } from '../replica/index.ts';
 import { checkEffectiveId } from './call.ts';
 import { certifiedDataOf } from './certificate.ts';
-import type { CertifiedState } from './contract.ts';
 import { type CallRequest, decodeCall } from './envelope.ts';
 import { cborResponse, type HttpRequest, type HttpResponse } from './http-message.ts';
 import { isSubnetQuery } from './management-target.ts';
@@ -16,8 +15,9 @@ export interface QueryEndpoint {
   readonly scope: 'canister' | 'subnet';
 }
 
-/** A query waits for at most this many newer certificates before it runs with one that does not fit its data. */
-const CERTIFICATE_WAITS = 3;
+const NOTHING = new Uint8Array(0);
+/** Where data changes with every round a query may find it uncertified again and again; then it is answered as it is. */
+const RUNS_MAX = 4;
 
 /**
  * Query calls (interface spec, "Request: Query call"): run on the present state, answered under this node's signature
@@ -69,38 +69,16 @@ export class QueryHandler {
       );
   }
 
-  async #run(query: CallRequest, effectiveId: Principal, senderInfo: SenderInfo | undefined): Promise<QueryOutcome> {
-    const { subnet, dataCertificates } = this.#services;
-    const certified = await this.#certificateFor(query.canisterId);
-    return subnet.replica.query({
-      sender: query.sender,
-      canisterId: query.canisterId,
-      effectiveCanisterId: effectiveId,
-      method: query.methodName,
-      arg: query.arg,
-      dataCertificate: dataCertificates.of(certified, query.canisterId),
-      ...(senderInfo === undefined ? {} : { senderInfo }),
-    });
-  }
-
-  /**
-   * A certified state with the same certified data as the canister has now: the certificate that the query sees must
-   * be one for the memory that it sees.
-   */
-  async #certificateFor(canisterId: Principal): Promise<CertifiedState> {
+  /** Runs the query, again if it began before its data was certified. */
+  async #run(call: CallRequest, effectiveId: Principal, senderInfo: SenderInfo | undefined): Promise<QueryOutcome> {
     const { subnet } = this.#services;
-    let certified = subnet.certified();
-    for (let waits = 0; certified !== undefined && waits < CERTIFICATE_WAITS; waits++) {
-      const { state } = subnet.replica;
-      if (certified.height >= state.height) return certified;
-      const present = state.canisters.get(canisterId.key)?.certifiedData;
-      if (present === undefined) return certified;
-      const known = certifiedDataOf(certified, canisterId);
-      if (known !== undefined && equalBytes(known, present)) return certified;
-      certified = await certifiedInTime(this.#services, state.height);
+    if (subnet.certified() === undefined) throw notReady();
+    for (let runs = 1; ; runs++) {
+      const query = new CertifiedQuery(this.#services, call, effectiveId, senderInfo);
+      const outcome = await subnet.replica.query(query);
+      if (!query.aheadOfCertificate || runs === RUNS_MAX) return outcome;
+      await certifiedInTime(this.#services, outcome.height);
     }
-    if (certified === undefined) throw notReady();
-    return certified;
   }
 
   #signed(outcome: Response, requestId: Uint8Array): Uint8Array {
@@ -126,4 +104,36 @@ export class QueryHandler {
 function inWellFormedText(response: Response): Response {
   if (response.kind === 'reply' || response.reject.message.isWellFormed()) return response;
   return { kind: 'reject', reject: { ...response.reject, message: response.reject.message.toWellFormed() } };
+}
+
+/** A query whose certificate is looked up at the moment when it begins, on the very state that it runs on. */
+class CertifiedQuery implements Query {
+  readonly sender: Principal;
+  readonly canisterId: Principal;
+  readonly effectiveCanisterId: Principal;
+  readonly method: string;
+  readonly arg: Uint8Array;
+  readonly senderInfo?: SenderInfo;
+  /** Whether the canister's certified data was newer than the newest certificate. */
+  aheadOfCertificate = false;
+  readonly #services: Services;
+
+  constructor(services: Services, call: CallRequest, effectiveId: Principal, senderInfo: SenderInfo | undefined) {
+    this.#services = services;
+    this.sender = call.sender;
+    this.canisterId = call.canisterId;
+    this.effectiveCanisterId = effectiveId;
+    this.method = call.methodName;
+    this.arg = call.arg;
+    if (senderInfo !== undefined) this.senderInfo = senderInfo;
+  }
+
+  get dataCertificate(): Uint8Array {
+    const { subnet, dataCertificates } = this.#services;
+    const certified = subnet.certified();
+    if (certified === undefined) throw notReady();
+    const present = subnet.replica.state.canisters.get(this.canisterId.key)?.certifiedData ?? NOTHING;
+    this.aheadOfCertificate = !equalBytes(certifiedDataOf(certified, this.canisterId) ?? NOTHING, present);
+    return dataCertificates.of(certified, this.canisterId);
+  }
 }

@@ -39,6 +39,8 @@ export class TestSubnet implements SubnetPort {
   /** Calls that were executed, in order: each at most once. */
   readonly executed: Ingress[] = [];
   readonly queries: Query[] = [];
+  /** What each of the queries saw as its data certificate. */
+  readonly certificates: (Uint8Array | undefined)[] = [];
   /** What the canisters do with a call. */
   execute: (ingress: Ingress) => Response = (ingress) => ({ kind: 'reply', data: ingress.arg });
   query: (query: Query) => Response = (query) => ({ kind: 'reply', data: query.arg });
@@ -186,6 +188,7 @@ export class TestSubnet implements SubnetPort {
 
   #query(query: Query): Promise<QueryOutcome> {
     this.queries.push(query);
+    this.certificates.push(query.dataCertificate);
     const response: Response = this.state.canisters.has(query.canisterId.key)
       ? this.query(query)
       : {

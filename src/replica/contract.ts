@@ -44,6 +44,7 @@ export interface Query {
   readonly effectiveCanisterId: Principal;
   readonly method: string;
   readonly arg: Uint8Array;
+  /** Read once, when the query begins on a state at rest: a getter can give the certificate of that state. */
   readonly dataCertificate?: Uint8Array;
   /** `sender_info` of canister-signature senders, when present and verified. */
   readonly senderInfo?: SenderInfo;
