@@ -3,7 +3,10 @@ import type { PreparedModule } from '../sandbox/index.ts';
 import type { CanisterState, SubnetState } from '../state/index.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
 import { INSTALL_CREDIT_PER_ROUND } from './management/index.ts';
-import { countedMemory, largest, SubnetMemory } from './resources.ts';
+import { countedMemory, exhaustionOf, largest, SubnetMemory } from './resources.ts';
+
+/** Nobody watches the balance of who can pay for longer than this; any message or charge looks again. */
+const EXHAUSTION_HORIZON = 30n * 86_400n * 1_000_000_000n;
 
 /**
  * Where there is work and when there will be: an index over the state, so that a round costs what it does and not what
@@ -25,6 +28,9 @@ export class Agenda {
   readonly #callDeadlines: DeadlineHeap = new DeadlineHeap();
   /** Ingress messages by request id. */
   readonly #ingressExpiries: DeadlineHeap = new DeadlineHeap();
+  /** Canisters that will not be able to pay for their memory before long, by when that is. */
+  readonly #exhaustions: DeadlineHeap = new DeadlineHeap();
+  readonly #exhaustionOf: Map<string, Time> = new Map();
   readonly #state: SubnetState;
   readonly #limits: Limits;
 
@@ -48,6 +54,7 @@ export class Agenda {
     if (canister.installDebit > 0n) this.#debtors.add(key);
     if (canister.input.length > 0 || canister.paused !== undefined) this.#ready.add(key);
     else this.#ready.delete(key);
+    this.#watchBalance(canister);
     const timer = canister.globalTimer;
     if (timer !== (this.#timerOf.get(key) ?? 0n)) {
       if (timer === 0n) this.#timerOf.delete(key);
@@ -82,7 +89,20 @@ export class Agenda {
     this.#ready.delete(key);
     this.#timerOf.delete(key);
     this.#heartbeats.delete(key);
+    this.#exhaustionOf.delete(key);
     return canister;
+  }
+
+  #watchBalance(canister: CanisterState): void {
+    const key = canister.id.key;
+    const runsOut = canister.code === undefined ? undefined : exhaustionOf(this.#state, canister);
+    if (runsOut === undefined || runsOut > this.#state.time + EXHAUSTION_HORIZON) {
+      this.#exhaustionOf.delete(key);
+      return;
+    }
+    if (this.#exhaustionOf.get(key) === runsOut) return;
+    this.#exhaustionOf.set(key, runsOut);
+    this.#exhaustions.push(runsOut, key);
   }
 
   callDeadline(callerKey: string, callbackId: bigint, deadline: Time): void {
@@ -161,6 +181,12 @@ export class Agenda {
       if (canister !== undefined && canRun(canister))
         consider(canister.lastHeartbeat + this.#limits.heartbeatPeriodNanos);
     }
+    this.#dropStaleExhaustions();
+    const exhaustion = this.#exhaustions.peek();
+    if (exhaustion !== undefined) {
+      const charged = this.#state.lastChargeTime + this.#limits.chargingPeriodNanos;
+      consider(largest(exhaustion.time, charged));
+    }
     this.#dropStaleCalls();
     const call = this.#callDeadlines.peek();
     if (call !== undefined) consider(call.time);
@@ -172,6 +198,14 @@ export class Agenda {
       const first = this.#timers.peek();
       if (first === undefined || this.#state.canisters.get(first.key)?.globalTimer === first.time) return;
       this.#timers.pop();
+    }
+  }
+
+  #dropStaleExhaustions(): void {
+    for (;;) {
+      const first = this.#exhaustions.peek();
+      if (first === undefined || this.#exhaustionOf.get(first.key) === first.time) return;
+      this.#exhaustions.pop();
     }
   }
 

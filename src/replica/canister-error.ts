@@ -76,6 +76,14 @@ export function outOfCycles(canister: Principal, missing?: bigint): UserError {
   };
 }
 
+/** The callee's `minimum_incoming_canister_call_cycles`. */
+export function tooFewCycles(canister: Principal, least: bigint, attached: bigint): UserError {
+  return {
+    code: ErrorCode.InsufficientCyclesInCall,
+    message: `Canister ${canister.toText()} takes calls of other canisters with at least ${least} cycles, not ${attached}`,
+  };
+}
+
 export function frozenForQueries(canister: Principal): UserError {
   return {
     code: ErrorCode.CanisterOutOfCycles,

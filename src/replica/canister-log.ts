@@ -7,8 +7,9 @@ const RECORD_BYTES = 20;
 
 /** Appends a line; the oldest go when the canister's limit is passed (management canister, `fetch_canister_logs`). */
 export function appendLog(round: Round, canister: CanisterState, content: Uint8Array): void {
-  const limit = round.limits.logBytes;
-  const kept = content.length + RECORD_BYTES > limit ? content.slice(0, limit - RECORD_BYTES) : content;
+  const limit = Number(canister.settings.logMemoryLimit);
+  const room = Math.max(0, limit - RECORD_BYTES);
+  const kept = content.length > room ? content.slice(0, room) : content;
   canister.logs.push({ index: canister.nextLogIndex, time: round.state.time, content: kept });
   canister.nextLogIndex += 1n;
   let bytes = 0;

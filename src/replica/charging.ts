@@ -39,5 +39,6 @@ function pay(round: Round, canister: CanisterState, seconds: bigint): boolean {
   canister.balance -= paid;
   round.burn(fromReserve + paid);
   round.touch(canister.id.key);
+  round.agenda.refresh(canister);
   return paid === owed;
 }

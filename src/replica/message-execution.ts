@@ -28,6 +28,7 @@ import {
   notRunning,
   noWasmModule,
   outOfCycles,
+  tooFewCycles,
 } from './canister-error.ts';
 import { appendLog } from './canister-log.ts';
 import { environmentOf, imageOf } from './environment.ts';
@@ -255,6 +256,9 @@ function beginRequest(
   };
   const { kind: status } = canister.status;
   if (status !== 'running') return fail(notRunning(canister.id, status));
+  const least = canister.settings.minimumIncomingCanisterCallCycles;
+  if (input.origin.kind === 'canister' && !input.caller.equals(canister.id) && input.cycles < least)
+    return fail(tooFewCycles(canister.id, least, input.cycles));
   const module = round.moduleOf(canister);
   if (module === undefined) return fail(noWasmModule(canister.id));
   if (module.compositeQueryMethods.has(input.method)) return fail(COMPOSITE_QUERY_IN_REPLICATED_MODE);

@@ -143,7 +143,7 @@ class QueryRun {
       calls = [...result.calls, ...calls];
       const [call, ...others] = calls;
       if (call === undefined) return failed(didNotReply(this.#canister.id));
-      if (depth >= limits.compositeQueryDepth) return failed(CALL_GRAPH_TOO_DEEP);
+      if (depth >= limits.compositeQueryDepth && !call.callee.isManagementCanister) return failed(CALL_GRAPH_TOO_DEEP);
       calls = others;
       this.#budget.left -= CALL_OVERHEAD;
       if (this.#budget.left <= 0n) return failed(CALL_GRAPH_OUT_OF_INSTRUCTIONS);

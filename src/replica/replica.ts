@@ -42,8 +42,9 @@ export class SubnetReplica implements Replica {
   readonly #execution: MessageExecution = new MessageExecution();
   readonly #modules: Map<string, PreparedModule> = new Map();
   readonly #stateTree: StateTree;
-  /** Ends when the present round does; queries wait for it, so that they never see half a round. */
-  #round: Promise<unknown> | undefined;
+  #inRound = false;
+  /** Reads that wait for the end of the present round: they never see half of one, and come before the next. */
+  readonly #waiting: (() => void)[] = [];
   #fault: HostFault | undefined;
 
   constructor(parts: ReplicaParts) {
@@ -74,11 +75,10 @@ export class SubnetReplica implements Replica {
 
   async execute(batch: Batch): Promise<RoundOutcome> {
     if (this.#fault !== undefined) throw this.#fault;
-    if (this.#round !== undefined) throw new HostFault('rounds must not overlap');
-    const round = this.#execute(batch);
-    this.#round = round.catch(() => undefined);
+    if (this.#inRound) throw new HostFault('rounds must not overlap');
+    this.#inRound = true;
     try {
-      return await round;
+      return await this.#execute(batch);
     } catch (cause) {
       this.#fault =
         cause instanceof HostFault
@@ -88,19 +88,24 @@ export class SubnetReplica implements Replica {
             });
       throw this.#fault;
     } finally {
-      this.#round = undefined;
+      this.#inRound = false;
+      for (const go of this.#waiting.splice(0)) go();
     }
   }
 
+  #betweenRounds(): Promise<void> {
+    return this.#inRound ? new Promise((go) => this.#waiting.push(go)) : Promise.resolve();
+  }
+
   async query(query: Query): Promise<QueryOutcome> {
-    while (this.#round !== undefined) await this.#round;
+    await this.#betweenRounds();
     const { height } = this.state;
     const outcome = await executeQuery(this.#queryParts(), query);
     return { response: responseForUser(outcome), height };
   }
 
   async inspectIngress(ingress: Ingress): Promise<UserError | undefined> {
-    while (this.#round !== undefined) await this.#round;
+    await this.#betweenRounds();
     const { state } = this;
     if (ingress.canisterId.isManagementCanister || ingress.canisterId.equals(state.network.subnetId))
       return this.#management.inspect(ingress, this.#host(this.#newRound()));
@@ -114,8 +119,9 @@ export class SubnetReplica implements Replica {
 
   /** Settles the stacks of paused messages. The replica is not used any more. */
   async close(): Promise<void> {
-    while (this.#round !== undefined) await this.#round;
+    await this.#betweenRounds();
     await this.#execution.close();
+    await this.#management.close?.();
     await this.#management.close?.();
   }
 

@@ -3,6 +3,8 @@ import {
   type FeeContext,
   freezingThresholdCycles,
   type IdleUse,
+  idleCyclesPerDay,
+  type Time,
   WASM_PAGE_BYTES,
 } from '../model/index.ts';
 import type { CanisterState, SubnetState } from '../state/index.ts';
@@ -12,6 +14,8 @@ const BYTES_PER_WASM_PAGE = BigInt(WASM_PAGE_BYTES);
 /** What an entry of the canister's history is counted as, besides its controllers. */
 const HISTORY_ENTRY_BYTES = 100n;
 const PRINCIPAL_BYTES = 29n;
+const SECONDS_PER_DAY = 86_400n;
+const NANOS_PER_SECOND = 1_000_000_000n;
 
 /** Which prices apply on a subnet: system subnets run free, as on the real network. */
 export function feesOf(state: SubnetState): FeeContext {
@@ -67,6 +71,14 @@ export function freezingThresholdOf(state: SubnetState, canister: CanisterState,
     freezingThresholdSeconds: canister.settings.freezingThresholdSeconds,
     reservedBalance: canister.reservedBalance,
   });
+}
+
+/** When the balance will be used up by memory and allocations alone; undefined when they cost nothing. */
+export function exhaustionOf(state: SubnetState, canister: CanisterState): Time | undefined {
+  const perDay = idleCyclesPerDay(feesOf(state), idleUseOf(state, canister));
+  if (perDay === 0n) return undefined;
+  const seconds = ((canister.balance + canister.reservedBalance) * SECONDS_PER_DAY) / perDay;
+  return state.lastChargeTime + (seconds + 1n) * NANOS_PER_SECOND;
 }
 
 /** Memory that counts against the subnet's capacity: what is used or what is guaranteed, the larger. */
