@@ -107,3 +107,19 @@ export function decoded<T>(type: IDL.Type<T>, bytes: Uint8Array): T {
 export function decodedNumber(bytes: Uint8Array, type: IDL.Type = IDL.Nat64): bigint {
   return BigInt(decoded(type, bytes) as bigint);
 }
+
+/** A hand-written canister of this folder, e.g. `journal`. */
+export async function assembled(name: string): Promise<Uint8Array<ArrayBuffer>> {
+  const { default: load } = await import('wabt');
+  const wabt = await load();
+  const file = `${name}.wat`;
+  const module = wabt.parseWat(file, readFileSync(new URL(`./${file}`, import.meta.url), 'utf8'), {
+    bulk_memory: true,
+    mutable_globals: true,
+  });
+  try {
+    return Uint8Array.from(module.toBinary({}).buffer);
+  } finally {
+    module.destroy();
+  }
+}

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { DEFAULT_LIMITS } from '../../model/index.ts';
 import { CliError, ExitCode } from '../cli-error.ts';
 import type { Command, Invocation } from '../command.ts';
 import type { Terminal } from '../terminal.ts';
@@ -25,6 +26,11 @@ export const start: Command = {
       placeholder: 'normal|free',
       help: 'prices of a new network: as on the real one, or none (default: normal)',
     },
+    'checkpoint-rounds': {
+      type: 'string',
+      placeholder: 'N',
+      help: 'write a checkpoint every N rounds: rarely, and starting after a crash takes longer (default: 500)',
+    },
     'log-level': { type: 'string', placeholder: 'LEVEL', help: `${LOG_LEVELS.join(', ')} (default: info)` },
     'deploy-examples': { type: 'boolean', help: 'deploy the examples into a new network' },
   },
@@ -33,6 +39,7 @@ export const start: Command = {
     const { terminal } = invocation;
     const port = invocation.integer('port', 0, 65_535) ?? DEFAULT_PORT;
     const costSchedule = invocation.choice('cost-schedule', ['normal', 'free']) ?? 'normal';
+    const checkpointRounds = invocation.integer('checkpoint-rounds', 1, 1e12);
     const level = invocation.choice('log-level', LOG_LEVELS) ?? 'info';
     if (invocation.flag('ephemeral') && invocation.text('state-dir') !== undefined)
       throw new CliError('usage', ExitCode.Usage, '--ephemeral and --state-dir exclude each other', {
@@ -49,6 +56,7 @@ export const start: Command = {
         ...(stateDir === undefined ? {} : { stateDir }),
         listen: { host: invocation.text('host') ?? '127.0.0.1', port },
         costSchedule,
+        ...(checkpointRounds === undefined ? {} : { limits: { ...DEFAULT_LIMITS, checkpointRounds } }),
         log,
         implementationVersion: version(),
       });
