@@ -1,4 +1,5 @@
 import { ErrorCode, type UserError } from '../model/index.ts';
+import type { TrapKind } from '../wasm/index.ts';
 
 /**
  * Why a message failed, worded as the real replica words it: clients and canisters match on these texts. The replica
@@ -214,27 +215,22 @@ export function messageRejected(): UserError {
   return { code: ErrorCode.CanisterRejectedMessage, message: 'Canister rejected the message' };
 }
 
-/**
- * The cause of a trap from what V8 says. Its messages are part of no standard, so each of them is pinned by a test.
- * Undefined when the error is no trap of WebAssembly: then the host failed.
- */
-export function trapCauseOf(error: unknown): TrapCause | 'bad signature' | undefined {
-  if (!(error instanceof WebAssembly.RuntimeError)) return undefined;
-  switch (error.message) {
+/** The failure that a trap of the machine means. */
+export function failureOfTrap(kind: TrapKind): UserError {
+  switch (kind) {
     case 'unreachable':
-      return 'unreachable';
-    case 'memory access out of bounds':
-      return 'heap out of bounds';
-    case 'divide by zero':
-    case 'remainder by zero':
-      return 'integer division by 0';
-    case 'table index is out of bounds':
-    case 'table access out of bounds':
-      return 'table out of bounds';
-    case 'null function or function signature mismatch':
-      return 'bad signature';
+      return trapped('unreachable');
+    case 'heap_out_of_bounds':
+      return trapped('heap out of bounds');
+    case 'division_by_zero':
+      return trapped('integer division by 0');
+    case 'table_out_of_bounds':
+    case 'segment_out_of_bounds':
+      return trapped('table out of bounds');
+    case 'bad_signature':
+      return badSignature();
     default:
-      return 'unknown';
+      return trapped('unknown');
   }
 }
 

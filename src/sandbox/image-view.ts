@@ -5,7 +5,6 @@ import { Message, type MessageHome } from './message.ts';
 /** What a view needs of the sandbox that opened it. */
 export interface ViewHost {
   readonly lane: MessageHome['lane'];
-  readonly map: MessageHome['map'];
   /** The canister's ready instance when nobody has it and it equals the image; undefined otherwise. */
   borrow(): LiveInstance | undefined;
   /** An instance of the view's own. */
@@ -58,10 +57,9 @@ export class ImageView implements QuerySession {
   }
 
   #home(environment: ExecutionEnvironment, composite: boolean): MessageHome {
-    const { lane, map } = this.#host;
+    const { lane } = this.#host;
     return {
       lane,
-      map,
       obtain: () => this.#obtain(environment),
       image: () => this.#image,
       beforeCommit: () => {},

@@ -1,9 +1,11 @@
 import { type Limits, type PageStore, type Principal, type UserError, WASM_PAGE_BYTES } from '../model/index.ts';
+import { createInstance, I32, I64, RESERVED_PREFIX, raiseTrap, trapKind, type WasmInstance } from '../wasm/index.ts';
 import type { EntryPoint, ExecutionEnvironment, FunctionClosure, WasmState } from './contract.ts';
-import { createInstance, type DirtyMap, type WasmInstance } from './engine.ts';
-import { badSignature, functionNotFound, methodNotFound } from './execution-error.ts';
+import { badSignature, failureOfTrap, functionNotFound, methodNotFound, trapped } from './execution-error.ts';
 import type { Heap, HeapPool } from './heap.ts';
 import type { ImageView } from './image-view.ts';
+import { InstructionCounter } from './instruction-counter.ts';
+import type { Lane, Running } from './lane.ts';
 import type { LoadedModule } from './module-cache.ts';
 import { StableMemory } from './stable-memory.ts';
 import { type Machine, SystemApi } from './system-api.ts';
@@ -20,17 +22,17 @@ export interface CommittedImage {
 /** How a message is run: at once, or on a stack that can be suspended when a slice is used up. */
 export type RunMode = 'plain' | 'sliced';
 
-/** A function of the canister to be called: an export, or one out of its table. */
+/** A function of the canister with its arguments. */
 export interface Invocation {
-  plain(): void;
-  sliced(): Promise<unknown>;
+  readonly target: (...values: unknown[]) => unknown;
+  readonly values: readonly unknown[];
 }
 
 /**
  * A canister that is ready to run: instance, heap, System API. Between two messages it equals the committed image that
  * it belongs to. It is the machine that its System API acts on.
  */
-export class LiveInstance implements Machine {
+export class LiveInstance implements Machine, Running {
   readonly canisterId: Principal;
   readonly module: LoadedModule;
   readonly generation: number;
@@ -55,9 +57,10 @@ export class LiveInstance implements Machine {
   /** A message was stopped in plain mode because its slice was used up. */
   outOfSlice = false;
   /** What happens when a slice is used up in sliced mode. */
-  onPause: () => Promise<void> = () => Promise.reject(new Error('no message runs'));
+  onPause: (() => Promise<void>) | undefined;
   readonly #instance: WasmInstance;
-  readonly #map: DirtyMap;
+  readonly #counter: InstructionCounter;
+  readonly #lane: Lane;
   #mode: RunMode = 'plain';
   #executedBefore = 0;
   #sliceLimit = 0;
@@ -67,23 +70,23 @@ export class LiveInstance implements Machine {
     readonly module: LoadedModule;
     readonly generation: number;
     readonly limits: Limits;
-    readonly map: DirtyMap;
+    readonly lane: Lane;
     readonly pool: HeapPool;
     readonly image: CommittedImage;
     readonly environment: ExecutionEnvironment;
     /** True when the module's active data segments are to be written: its first run on an empty heap. */
     readonly applyData: boolean;
   }) {
-    const { module, image, pool } = options;
-    const { info } = module.compiled;
+    const { module, image, lane } = options;
+    const { compiled } = module;
     this.canisterId = options.canisterId;
     this.module = module;
     this.generation = options.generation;
-    this.#map = options.map;
+    this.#lane = lane;
     this.memory64 = module.memory64;
-    this.hasMemory = info.memory !== undefined;
-    const pages = Math.max(image.heap.wasmPages, info.memory?.minimum ?? 0);
-    this.heapMemory = pool.take(module.memory64, pages);
+    this.hasMemory = compiled.hasHeap;
+    const pages = Math.max(image.heap.wasmPages, Number(compiled.heapPages.minimum));
+    this.heapMemory = options.pool.take(module.memory64, pages);
     this.heapMemory.fill(image.heap);
     this.stable = new StableMemory(image.stable);
     this.heapStore = image.heap;
@@ -95,14 +98,15 @@ export class LiveInstance implements Machine {
       stable: this.stable,
       environment: options.environment,
     });
-    this.#instance = createInstance(module.compiled, {
+    this.#instance = createInstance(compiled, {
       heap: this.heapMemory.memory,
-      map: options.map,
+      map: lane.map,
       imports: { ic0: systemImports(this.api, module.systemFunctions) },
-      outOfInstructions: () => this.#outOfInstructions(),
-      growMemory: (by, from) => this.#growMemory(Number(from), by),
+      outOfInstructions: lane.outOfInstructions,
+      growMemory: lane.growMemory,
       applyData: options.applyData,
     });
+    this.#counter = new InstructionCounter(this.#instance.exports[`${RESERVED_PREFIX}counter`] as WebAssembly.Global);
     if (image.wasmState !== undefined) this.#instance.restore(image.wasmState);
     this.committed = image.wasmState;
   }
@@ -118,19 +122,19 @@ export class LiveInstance implements Machine {
   }
 
   markHeap(offset: number, length: number): void {
-    this.#map.mark(offset, length);
+    this.#lane.map.mark(offset, length);
   }
 
   charge(instructions: number): boolean {
-    return this.#instance.charge(instructions);
+    return this.#counter.charge(instructions) !== 0;
   }
 
   executed(): number {
-    return this.#executedBefore + this.#sliceLimit - this.#instance.instructions();
+    return this.#executedBefore + this.#sliceLimit - this.#counter.left();
   }
 
   trap(): never {
-    return this.#instance.trap();
+    return raiseTrap();
   }
 
   // --- running ------------------------------------------------------------------------------------------------------
@@ -138,6 +142,8 @@ export class LiveInstance implements Machine {
   /** Sets the counter for the first slice of a message. */
   beginSlices(mode: RunMode, sliceInstructions: number): void {
     this.#mode = mode;
+    this.#lane.running = this;
+    this.#instance.resetStack();
     this.outOfSlice = false;
     this.#executedBefore = 0;
     this.#setSlice(sliceInstructions);
@@ -145,96 +151,120 @@ export class LiveInstance implements Machine {
 
   /** Sets the counter for the next slice; what the last one overran is taken into account. */
   nextSlice(sliceInstructions: number): void {
+    this.#lane.running = this;
     this.#executedBefore = this.executed();
     this.#setSlice(sliceInstructions);
   }
 
   #setSlice(sliceInstructions: number): void {
     this.#sliceLimit = Math.max(0, Math.min(sliceInstructions, this.api.totalInstructions - this.#executedBefore));
-    this.#instance.setInstructions(this.#sliceLimit);
+    this.#counter.set(this.#sliceLimit);
   }
 
   /**
    * The canister found its counter below zero. The end of the total is the end of the message, at the same instruction
    * whatever the slices were; the end of a slice is a pause.
    */
-  #outOfInstructions(): Promise<void> | undefined {
+  outOfInstructions(): Promise<void> {
     this.api.checkTotal();
-    if (this.#mode === 'sliced') return this.onPause();
+    if (this.#mode === 'sliced' && this.onPause !== undefined) return this.onPause();
     this.outOfSlice = true;
     return this.trap();
   }
 
-  /** 1 when the heap may grow; 0 when it would exceed what memories of its width may have. */
-  #growMemory(fromWasmPages: number, by: bigint): number {
+  /** False when the heap would exceed what memories of its width may have; other limits end the message. */
+  growMemory(deltaPages: bigint, currentPages: bigint): boolean {
     const { limits } = this.api;
-    const bytes = (BigInt(fromWasmPages) + BigInt.asUintN(64, by)) * BigInt(WASM_PAGE_BYTES);
-    if (bytes > (this.memory64 ? limits.wasm64MemoryBytes : limits.wasm32MemoryBytes)) return 0;
-    this.api.approveHeapGrowth(fromWasmPages, Number(by));
-    return 1;
+    const bytes = (currentPages + BigInt.asUintN(64, deltaPages)) * BigInt(WASM_PAGE_BYTES);
+    if (bytes > (this.memory64 ? limits.wasm64MemoryBytes : limits.wasm32MemoryBytes)) return false;
+    this.api.approveHeapGrowth(Number(currentPages), Number(deltaPages));
+    return true;
   }
+
+  /** Runs a function on a stack of its own, on which it can be suspended. */
+  runSliced({ target, values }: Invocation): Promise<unknown> {
+    return this.#instance.promising(target)(...values);
+  }
+
+  /**
+   * The failure behind what a call into the instance threw; undefined when it is none of the canister's making, but the
+   * host's.
+   */
+  failureOf(thrown: unknown): UserError | undefined {
+    if (this.api.error !== undefined) return this.api.error;
+    if (!(thrown instanceof WebAssembly.RuntimeError)) return undefined;
+    switch (this.#instance.stopReason) {
+      case 'stack_overflow':
+        return trapped('stack overflow');
+      case 'growth_failed':
+      case 'out_of_instructions':
+        return undefined;
+      case 'none':
+        return failureOfTrap(trapKind(thrown));
+    }
+  }
+
+  // --- functions ----------------------------------------------------------------------------------------------------
 
   /** The `(start)` function, if the module has one. */
   start(): Invocation | undefined {
-    const { start } = this.#instance;
-    return start === undefined ? undefined : invocation(start);
+    return invocation(this.#instance.start);
   }
 
-  /** An export without parameters. */
-  exported(name: string): Invocation | undefined {
-    const found = this.#instance.exports[name];
-    return typeof found === 'function' ? invocation(found as () => void) : undefined;
+  #exported(name: string): Invocation | undefined {
+    return invocation(this.#instance.function(name));
   }
 
   /** The function that an entry point names; undefined where none is needed, an error where one is. */
   entry(entry: EntryPoint): Invocation | UserError | undefined {
     switch (entry.kind) {
-      case 'install':
-        return this.exported(entry.hook);
-      case 'pre_upgrade':
-        return this.exported('canister_pre_upgrade');
       case 'update':
-        return this.exported(`canister_update ${entry.method}`) ?? methodNotFound('update', entry.method);
+        return this.#exported(`canister_update ${entry.method}`) ?? methodNotFound('update', entry.method);
       case 'query':
       case 'replicated_query':
       case 'transform_query':
-        return this.exported(`canister_query ${entry.method}`) ?? methodNotFound('query', entry.method);
+        return this.#exported(`canister_query ${entry.method}`) ?? methodNotFound('query', entry.method);
       case 'composite_query':
         return (
-          this.exported(`canister_composite_query ${entry.method}`) ?? methodNotFound('composite_query', entry.method)
+          this.#exported(`canister_composite_query ${entry.method}`) ?? methodNotFound('composite_query', entry.method)
         );
       case 'reply_callback':
       case 'reject_callback':
       case 'cleanup_callback':
         return this.#callback(entry.callback);
+      case 'install':
+        return this.#exported(entry.hook);
+      case 'pre_upgrade':
+        return this.#exported('canister_pre_upgrade');
       case 'heartbeat':
       case 'global_timer':
       case 'on_low_wasm_memory':
-      case 'inspect_message': {
-        const name = `canister_${entry.kind}`;
-        return this.exported(name) ?? methodNotFound('system', name);
-      }
+      case 'inspect_message':
+        return this.#exported(`canister_${entry.kind}`) ?? methodNotFound('system', `canister_${entry.kind}`);
     }
   }
 
-  #callback(closure: FunctionClosure): Invocation | UserError {
-    const found = this.#instance.tableFunction(closure.fun);
-    if (found === 'absent') return functionNotFound(closure.fun);
-    if (found === 'mismatch') return badSignature();
-    const env = this.memory64 ? BigInt.asIntN(64, closure.env) : Number(BigInt.asIntN(32, closure.env));
-    return { plain: () => found(env), sliced: () => promising(found)(env) };
+  /** A function of the table that takes the environment and nothing else. */
+  #callback({ fun, env }: FunctionClosure): Invocation | UserError {
+    const target = this.#instance.tableFunction(fun);
+    if (target === undefined) return functionNotFound(fun);
+    // Functions out of WebAssembly are named by their index.
+    const { functions, types } = this.module.compiled.source;
+    const type = types[functions[Number(target.name)] ?? -1];
+    const [parameter] = type?.parameters ?? [];
+    const fits =
+      type?.parameters.length === 1 && parameter === (this.memory64 ? I64 : I32) && type.results.length === 0;
+    if (!fits) return badSignature();
+    return { target, values: [this.memory64 ? BigInt.asIntN(64, env) : Number(BigInt.asIntN(32, env))] };
   }
 
   // --- between messages ---------------------------------------------------------------------------------------------
 
   /** Remembers globals and tables as they are: they are committed. */
   captureState(): void {
-    this.committed = this.#instance.capture();
-  }
-
-  /** True when the stack guard made the last trap. */
-  get stackOverflowed(): boolean {
-    return this.#instance.stackOverflowed();
+    const state = this.#instance.capture();
+    // The same object as before tells the replica that nothing changed.
+    if (this.committed === undefined || !sameState(state, this.committed)) this.committed = state;
   }
 
   /** Globals and tables as they were committed. */
@@ -243,11 +273,23 @@ export class LiveInstance implements Machine {
   }
 }
 
-/** Wraps an export so that it can be suspended; the type declarations of the platform do not know it yet. */
-const { promising } = WebAssembly as unknown as {
-  promising<Arguments extends unknown[]>(f: (...rest: Arguments) => void): (...rest: Arguments) => Promise<unknown>;
-};
+const NO_VALUES: readonly unknown[] = [];
 
-function invocation(found: () => void): Invocation {
-  return { plain: found, sliced: promising(found) };
+function invocation(target: Invocation['target'] | undefined): Invocation | undefined {
+  return target === undefined ? undefined : { target, values: NO_VALUES };
+}
+
+function sameState(a: WasmState, b: WasmState): boolean {
+  return (
+    sameBytes(a.globals, b.globals) &&
+    sameBytes(a.droppedSegments, b.droppedSegments) &&
+    a.tables.length === b.tables.length &&
+    a.tables.every((table, index) => sameBytes(table, b.tables[index] ?? table))
+  );
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

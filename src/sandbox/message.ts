@@ -7,16 +7,14 @@ import {
   type PausedExecution,
   type Step,
 } from './contract.ts';
-import type { DirtyMap } from './engine.ts';
 import { contextOf, type ExecutionContext, keepsChanges } from './execution-context.ts';
-import { trapped, trappedLog } from './execution-error.ts';
+import { trappedLog } from './execution-error.ts';
 import type { Lane } from './lane.ts';
 import type { CommittedImage, LiveInstance } from './live-instance.ts';
 
 /** Where a message runs. */
 export interface MessageHome {
   readonly lane: Lane;
-  readonly map: DirtyMap;
   /** The instance for the message, equal to the committed image; asked again when that one was spoiled. */
   obtain(): LiveInstance;
   /** The committed image: read to roll back, written on commit. */
@@ -48,7 +46,7 @@ class Abandoned extends Error {}
  * One message on its way: it runs, is paused and resumed, and ends in a commit or a roll back.
  *
  *     run ──plain──▶ done                       the usual case: one synchronous call
- *       └── slice used up ─▶ rolled back, run again on a stack that can be suspended ─▶ paused ⇄ resumed ─▶ done
+ *       └── slice or native stack used up ─▶ rolled back, run again on a stack of its own ─▶ paused ⇄ resumed ─▶ done
  *
  * Whoever calls `run` has entered the lane; the message leaves it when its step is there.
  */
@@ -96,10 +94,14 @@ export class Message {
     live.beginSlices('plain', sliceInstructions);
     const invocation = live.entry(this.#entry);
     try {
-      if (invocation !== undefined && 'code' in invocation) return this.#leave(this.#failed(invocation));
-      invocation?.plain();
+      if (invocation !== undefined) {
+        if ('code' in invocation) return this.#leave(this.#failed(invocation));
+        invocation.target(...invocation.values);
+      }
     } catch (thrown) {
-      if (!live.outOfSlice) return this.#leave(this.#failed(this.#failureOf(thrown)));
+      // The native stack was too short: the stacks that can be suspended are made as large as the limit needs.
+      const again = live.outOfSlice || thrown instanceof RangeError;
+      if (!again) return this.#leave(this.#failed(this.#failureOf(thrown)));
       this.#rollBack();
       if (live.spoiled) {
         live.holder = undefined;
@@ -144,12 +146,15 @@ export class Message {
     const live = this.#live;
     try {
       if (this.#entry.kind === 'install') {
-        await live.start()?.sliced();
+        const start = live.start();
+        if (start !== undefined) await live.runSliced(start);
         live.api.enterHook();
       }
       const invocation = live.entry(this.#entry);
-      if (invocation !== undefined && 'code' in invocation) return this.#failed(invocation);
-      await invocation?.sliced();
+      if (invocation !== undefined) {
+        if ('code' in invocation) return this.#failed(invocation);
+        await live.runSliced(invocation);
+      }
     } catch (thrown) {
       if (thrown instanceof Abandoned) {
         this.#rollBack();
@@ -165,7 +170,7 @@ export class Message {
     const waiting = new Promise<void>((resolve, reject) => {
       this.#gate = { open: resolve, abandon: reject };
     });
-    this.#marks = this.#home.map.take();
+    this.#marks = this.#home.lane.map.take();
     const settlement = this.#settlement;
     this.#settlement = undefined;
     settlement?.resolve({ done: false, paused: this.#paused() });
@@ -206,7 +211,7 @@ export class Message {
 
   async #enterAgain(): Promise<void> {
     await this.#home.lane.enter();
-    if (this.#marks !== undefined) this.#home.map.put(this.#marks);
+    if (this.#marks !== undefined) this.#home.lane.map.put(this.#marks);
     this.#marks = undefined;
   }
 
@@ -221,7 +226,7 @@ export class Message {
   }
 
   #failureOf(thrown: unknown): UserError {
-    const failure = this.#live.stackOverflowed ? trapped('stack overflow') : this.#live.api.failureOf(thrown);
+    const failure = this.#live.failureOf(thrown);
     if (failure !== undefined) return failure;
     this.#live.spoiled = true;
     throw new HostFault(`the host failed while canister ${this.#live.canisterId.toText()} ran`, { cause: thrown });
@@ -289,14 +294,14 @@ export class Message {
     this.#home.beforeCommit();
     if (this.#entry.kind === 'install' && !this.#entry.heapKept) image.heap.resize(0);
     const { heapMemory } = live;
-    const heap = this.#home.map.dirtyPages(heapMemory.bytes, (page) => image.heap.view(page));
+    const heap = this.#home.lane.map.dirtyPages(heapMemory.bytes, (page) => image.heap.view(page));
     if (heapMemory.wasmPages !== image.heap.wasmPages) image.heap.resize(heapMemory.wasmPages);
     const { bytes } = heapMemory;
     for (const page of heap) {
       image.heap.write(page, bytes, page * 4096);
       heapMemory.noteResident(page);
     }
-    this.#home.map.clear();
+    this.#home.lane.map.clear();
     const stable = live.stable.commit();
     live.captureState();
     this.#home.committed(live, heap);
@@ -309,15 +314,15 @@ export class Message {
     const { heapMemory } = live;
     if (this.#entry.kind === 'install' || heapMemory.wasmPages !== image.heap.wasmPages) {
       live.spoiled = true;
-      for (const page of this.#home.map.dirtyPages(heapMemory.bytes, noPage)) heapMemory.noteResident(page);
+      for (const page of this.#home.lane.map.dirtyPages(heapMemory.bytes, noPage)) heapMemory.noteResident(page);
     } else {
-      for (const page of this.#home.map.dirtyPages(heapMemory.bytes, (index) => image.heap.view(index))) {
+      for (const page of this.#home.lane.map.dirtyPages(heapMemory.bytes, (index) => image.heap.view(index))) {
         heapMemory.restore(page, image.heap);
         heapMemory.noteResident(page);
       }
       live.restoreState();
     }
-    this.#home.map.clear();
+    this.#home.lane.map.clear();
     live.stable.discard();
     return NOTHING;
   }

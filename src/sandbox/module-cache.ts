@@ -3,6 +3,8 @@ import type { Limits } from '../model/index.ts';
 import {
   CanisterModuleError,
   type CanisterModuleInfo,
+  type CompiledModule,
+  compile,
   moduleTooLarge,
   notRewritable,
   undecodable,
@@ -10,7 +12,6 @@ import {
   WasmError,
 } from '../wasm/index.ts';
 import { ModuleRefused, type PreparedModule } from './contract.ts';
-import { type CompiledModule, compile } from './engine.ts';
 
 /** A prepared module with what only the sandbox needs of it. */
 export interface LoadedModule extends PreparedModule {
@@ -63,11 +64,12 @@ function load(hash: string, uploaded: Uint8Array, limits: Limits): LoadedModule 
       entryPoints: info.entryPoints,
       customSections: info.customSections,
       compileInstructions: info.compileInstructions,
-      compiled: compile(bytes, { memory: 'imported' }),
+      compiled: compile(bytes, { stackBytes: limits.stackBytes, tableElementsMax: limits.tableElements }),
       systemFunctions: systemFunctionsOf(info),
       longRunning: new Set(),
     };
   } catch (error) {
+    if (error instanceof WasmError) throw new ModuleRefused(notRewritable(error).userError);
     if (error instanceof CanisterModuleError) throw new ModuleRefused(error.userError);
     if (error instanceof WasmError) throw new ModuleRefused(notRewritable(error).userError);
     throw error;

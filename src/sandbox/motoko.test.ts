@@ -3,8 +3,7 @@ import { test } from 'node:test';
 import { IDL } from '@icp-sdk/core/candid';
 import { motokoProgram, type Persistence } from '../../test/motoko-programs/index.ts';
 import type { ExecutionEnvironment, ExecutionResult, FunctionClosure } from './contract.ts';
-import { createSandbox } from './sandbox.ts';
-import { replyOf, TestCanister } from './test-canister.ts';
+import { replyOf, TestCanister, testSandbox } from './test-canister.ts';
 
 const NO_ARGUMENT = new Uint8Array(IDL.encode([], []));
 const nat = (result: ExecutionResult): bigint => {
@@ -34,7 +33,7 @@ async function upgrade(canister: TestCanister, wasm: Uint8Array, persistence: Pe
 for (const persistence of ['enhanced', 'classic'] as const) {
   test(`a Motoko actor, ${persistence} persistence: install, update, query, trap, upgrade, other sandbox`, async () => {
     const wasm = await motokoProgram('counter', persistence);
-    const canister = new TestCanister(createSandbox());
+    const canister = new TestCanister(testSandbox());
     const installed = await canister.install(wasm, { arg: NO_ARGUMENT });
     assert.equal(installed.error, undefined);
     assert.equal(canister.module?.memory64, persistence === 'enhanced');
@@ -58,7 +57,7 @@ for (const persistence of ['enhanced', 'classic'] as const) {
     assert.equal(nat(await canister.update('increment', NO_ARGUMENT)), 3n);
 
     // A sandbox that has never seen the canister continues from what was committed.
-    const elsewhere = new TestCanister(createSandbox());
+    const elsewhere = new TestCanister(testSandbox());
     Object.assign(elsewhere, { heap: canister.heap, stable: canister.stable, wasmState: canister.wasmState });
     elsewhere.module = elsewhere.sandbox.prepare(wasm);
     assert.deepEqual(await get(elsewhere), [3n, 1n]);
@@ -71,7 +70,7 @@ for (const persistence of ['enhanced', 'classic'] as const) {
     const wasm = await motokoProgram('counter', persistence);
     const outcomes = [];
     for (const slice of [20_000n, 1_000_000_000n]) {
-      const canister = new TestCanister(createSandbox());
+      const canister = new TestCanister(testSandbox());
       const installed = await canister.install(wasm, { arg: NO_ARGUMENT, slice });
       const updated = await canister.update('increment', NO_ARGUMENT, {}, slice);
       assert.equal(nat(updated), 1n);
@@ -87,7 +86,7 @@ for (const persistence of ['enhanced', 'classic'] as const) {
 }
 
 test('a Motoko timer: the global timer is set, the task calls the canister itself, the callback runs', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   const wasm = await motokoProgram('timers', 'enhanced');
   assert.equal((await canister.install(wasm, { arg: NO_ARGUMENT })).error, undefined);
   const time = 1_700_000_000_000_000_000n;
@@ -97,7 +96,8 @@ test('a Motoko timer: the global timer is set, the task calls the canister itsel
   assert.equal(fired.error, undefined);
   assert.equal(fired.calls.length, 1);
   const [call] = fired.calls;
-  assert.ok(call?.callee.equals(canister.id));
+  assert.ok(call);
+  assert.ok(call.callee.equals(canister.id));
   const ran = await canister.update(call.method, call.arg, { caller: canister.id, time: time + 7_000_000n });
   assert.equal(ran.error, undefined);
   const onReply: FunctionClosure = call.onReply;

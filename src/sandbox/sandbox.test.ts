@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { PausedExecution } from './contract.ts';
-import { createSandbox } from './sandbox.ts';
-import { canisterOf, environmentOf, replyOf, TestCanister, wasmOf } from './test-canister.ts';
+import { canisterOf, environmentOf, replyOf, TestCanister, testSandbox, wasmOf } from './test-canister.ts';
 
 const NOTHING = new Uint8Array(0);
 const text = (result: Parameters<typeof replyOf>[0]): string => Buffer.from(replyOf(result)).toString();
@@ -35,7 +34,7 @@ async function stateOf(canister: TestCanister): Promise<readonly number[]> {
 }
 
 test('install, update, query', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   const installed = await canister.install(COUNTER);
   assert.equal(installed.error, undefined);
   assert.deepEqual(await stateOf(canister), [100, 0, 1]);
@@ -46,7 +45,7 @@ test('install, update, query', async () => {
 });
 
 test('a trap takes back heap, globals, size and stable memory', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(COUNTER);
   await canister.update('inc');
   const before = canister.heap.snapshot();
@@ -62,7 +61,7 @@ test('a trap takes back heap, globals, size and stable memory', async () => {
 });
 
 test('a query leaves no trace', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(COUNTER);
   const before = canister.heap.snapshot();
   assert.equal(u32(replyOf(await canister.query('look'))), 101);
@@ -75,11 +74,11 @@ test('a query leaves no trace', async () => {
 });
 
 test('another sandbox goes on from the committed state', async () => {
-  const first = new TestCanister(createSandbox());
+  const first = new TestCanister(testSandbox());
   await first.install(COUNTER);
   await first.update('inc');
   await first.update('grow');
-  const second = new TestCanister(createSandbox());
+  const second = new TestCanister(testSandbox());
   second.module = second.sandbox.prepare(wasmOf(COUNTER));
   second.heap = first.heap;
   second.stable = first.stable;
@@ -90,7 +89,7 @@ test('another sandbox goes on from the committed state', async () => {
 });
 
 test('traps are named as the real replica names them', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(
     canisterOf(`
     (type $none (func)) (type $other (func (param i64)))
@@ -196,11 +195,11 @@ function task(rounds: number, at: number, value: number, trap = false): Uint8Arr
 }
 
 test('a message over its slice pauses and goes on; the slices change nothing', async () => {
-  const whole = new TestCanister(createSandbox());
+  const whole = new TestCanister(testSandbox());
   await whole.install(WORKER);
   const expected = await whole.update('work', task(5_000, 8_192, 9));
   for (const slice of [1_000n, 7_777n, 30_000n, 1_000_000n]) {
-    const sliced = new TestCanister(createSandbox());
+    const sliced = new TestCanister(testSandbox());
     await sliced.install(WORKER);
     const result = await sliced.update('work', task(5_000, 8_192, 9), {}, slice);
     assert.equal(result.instructions, expected.instructions);
@@ -214,7 +213,7 @@ test('a message over its slice pauses and goes on; the slices change nothing', a
 test('the total limit strikes at the same instruction whatever the slices are', async () => {
   const used = new Set<bigint>();
   for (const slice of [500n, 3_333n, 20_000n, 1_000_000n]) {
-    const canister = new TestCanister(createSandbox());
+    const canister = new TestCanister(testSandbox());
     await canister.install(WORKER);
     const result = await canister.update('work', task(1_000_000, 8_192, 9), { totalInstructions: 20_000n }, slice);
     assert.equal(result.error?.code, 'IC0522');
@@ -226,7 +225,7 @@ test('the total limit strikes at the same instruction whatever the slices are', 
 });
 
 test('an aborted message leaves nothing behind', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(WORKER);
   await canister.update('work', task(1, 8_192, 1));
   const before = canister.heap.snapshot();
@@ -256,7 +255,7 @@ test('random interleavings of paused and short messages of several canisters los
       fc.array(operation, { minLength: 1, maxLength: 40 }),
       fc.infiniteStream(fc.nat(2)),
       async (operations, picks) => {
-        const sandbox = createSandbox();
+        const sandbox = testSandbox();
         const canisters = [1n, 2n, 3n].map((n) => new TestCanister(sandbox, n));
         const expected = canisters.map(() => new Uint8Array(131_072));
         for (const canister of canisters) await canister.install(WORKER);
@@ -328,7 +327,7 @@ test('random interleavings of paused and short messages of several canisters los
 });
 
 test('messages that are started without waiting take turns', async () => {
-  const sandbox = createSandbox();
+  const sandbox = testSandbox();
   const canisters = [1n, 2n, 3n, 4n].map((n) => new TestCanister(sandbox, n));
   for (const canister of canisters) await canister.install(WORKER);
   const results = await Promise.all(
@@ -342,7 +341,7 @@ test('messages that are started without waiting take turns', async () => {
 });
 
 test('a query sees the state at its opening although updates are committed meanwhile', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(WORKER);
   await canister.update('work', task(1, 8_192, 1));
   const look = { kind: 'query', method: 'look', arg: task(20_000, 8_192, 0) } as const;
@@ -368,7 +367,7 @@ test('a query sees the state at its opening although updates are committed meanw
 });
 
 test('a canister over its memory limits is refused as the real replica refuses', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(COUNTER);
   const limited = await canister.update('grow', NOTHING, { wasmMemoryLimitBytes: 131_072n });
   assert.equal(limited.error?.code, 'IC0539');
@@ -387,7 +386,7 @@ test('a canister over its memory limits is refused as the real replica refuses',
 });
 
 test('the arguments of a message are not kept', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(
     canisterOf(`(func (export "canister_update echo")
       (call $msg_arg_data_copy (i32.const 0) (i32.const 0) (call $msg_arg_data_size))

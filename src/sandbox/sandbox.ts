@@ -8,7 +8,6 @@ import type {
   Sandbox,
   Step,
 } from './contract.ts';
-import { DirtyMap } from './engine.ts';
 import { HeapPool } from './heap.ts';
 import { ImageView } from './image-view.ts';
 import { Lane } from './lane.ts';
@@ -33,7 +32,6 @@ export function createSandbox(options: SandboxOptions = {}): Sandbox {
 
 class ThreadSandbox implements Sandbox {
   readonly #lane = new Lane();
-  readonly #map = new DirtyMap();
   readonly #pool = new HeapPool(POOLED_HEAPS);
   readonly #limits: Limits;
   readonly #modules: ModuleCache;
@@ -76,7 +74,6 @@ class ThreadSandbox implements Sandbox {
     const view = new ImageView(
       {
         lane: this.#lane,
-        map: this.#map,
         borrow: () => this.#ready(image),
         create: (content, environment) => this.#create(image, content, environment, false),
         putBack: (live) => this.#putBack(key, live),
@@ -106,7 +103,6 @@ class ThreadSandbox implements Sandbox {
     const { key } = image.id;
     return {
       lane: this.#lane,
-      map: this.#map,
       obtain: () => {
         if (entry.kind === 'install') {
           const heap = entry.heapKept ? image.heap : NO_PAGES;
@@ -171,7 +167,7 @@ class ThreadSandbox implements Sandbox {
       module: this.#loaded(image.module),
       generation: image.generation,
       limits: this.#limits,
-      map: this.#map,
+      lane: this.#lane,
       pool: this.#pool,
       image: content,
       environment,

@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { callCost, creationFee, DEFAULT_LIMITS, Principal } from '../model/index.ts';
 import type { ExecutionEnvironment, ExecutionResult } from './contract.ts';
-import { createSandbox } from './sandbox.ts';
-import { canisterOf, environmentOf, replyOf, SUBNET_ID, TestCanister } from './test-canister.ts';
+import { canisterOf, environmentOf, replyOf, SUBNET_ID, TestCanister, testSandbox } from './test-canister.ts';
 
 const NOTHING = new Uint8Array(0);
 const T = 1_000_000_000_000n;
@@ -14,7 +13,7 @@ const latin = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1
 
 /** Installs a canister with one method `f` of this body. */
 async function method(body: string, extra = ''): Promise<TestCanister> {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   const { error } = await canister.install(canisterOf(`${extra} (func (export "canister_update f") ${body})`));
   assert.equal(error, undefined);
   return canister;
@@ -94,7 +93,7 @@ test('replies and rejects', async () => {
 });
 
 test('the sizes of replies are limited', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   const body = '(call $reply (i32.const 0) (i32.mul (i32.load8_u (i32.const 0)) (i32.const 65536)))';
   await canister.install(
     canisterOf(
@@ -282,7 +281,7 @@ test('stable memory: 32 and 64 bit, growth, bounds', async () => {
 });
 
 test('a trap and a query leave stable memory as it was', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   const write = `(drop (call $stable64_grow (i64.const 1))) (i32.store (i32.const 0) (i32.const 77))
     (call $stable64_write (i64.const 0) (i64.const 0) (i64.const 4))`;
   const read =
@@ -341,7 +340,7 @@ test('time, timer, versions, status, counters', async () => {
 
 test('certified data and its certificate', async () => {
   const set = (size: number): string => `(call $certified_data_set (i32.const 0) (i32.const ${size}))`;
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(
     canisterOf(`(func (export "canister_update set") ${set(32)}) (func (export "canister_update big") ${set(33)})
     (func (export "canister_query present") (i32.store (i32.const 0) (call $data_certificate_present)) (call $reply (i32.const 0) (i32.const 4)))
@@ -469,7 +468,7 @@ test('system calls are charged', async () => {
 });
 
 test('inspection accepts or does not', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(
     canisterOf(`(func (export "canister_inspect_message")
       (call $msg_method_name_copy (i32.const 0) (i32.const 0) (call $msg_method_name_size))
@@ -484,7 +483,7 @@ test('inspection accepts or does not', async () => {
 });
 
 test('64-bit pointers', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(
     canisterOf(
       `(data (i64.const 100) "ping") (table funcref (elem $callback)) (func $callback (param i64)
@@ -515,7 +514,7 @@ test('64-bit pointers', async () => {
 });
 
 test('callbacks: env, reject codes, a function that is not there', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(
     canisterOf(`(type $callback (func (param i32))) (table 3 funcref) (elem (i32.const 0) $callback $none)
       (func $callback (param i32) (i32.store (i32.const 0) (local.get 0)) (i32.store (i32.const 4) (call $msg_reject_code))
@@ -538,7 +537,7 @@ test('callbacks: env, reject codes, a function that is not there', async () => {
 });
 
 test('the entries of a composite query see each other, and nobody else sees them', async () => {
-  const canister = new TestCanister(createSandbox());
+  const canister = new TestCanister(testSandbox());
   await canister.install(
     canisterOf(`(global $g (mut i32) (i32.const 0)) (table funcref (elem $on_reply $trap))
       (func $add (global.set $g (i32.add (global.get $g) (i32.const 1))) (i32.store (i32.const 4096) (i32.add (i32.load (i32.const 4096)) (i32.const 1)))

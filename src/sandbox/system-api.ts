@@ -12,7 +12,6 @@ import {
 import type { EntryPoint, ExecutionEnvironment, ExecutionResult, FunctionClosure, OutgoingCall } from './contract.ts';
 import { CONTEXT_BITS, type ExecutionContext, isReplicated, START_CONTEXT } from './execution-context.ts';
 import {
-  badSignature,
   instructionLimitExceeded,
   invalidPrincipal,
   methodNameTooLarge,
@@ -24,7 +23,6 @@ import {
   stableReadLimitExceeded,
   stableWriteLimitExceeded,
   toolchainViolation,
-  trapCauseOf,
   trapped,
   wasmMemoryLimitExceeded,
   wrongMode,
@@ -191,18 +189,6 @@ export class SystemApi {
   fail(error: UserError): never {
     this.error = error;
     return this.machine.trap();
-  }
-
-  /**
-   * The failure behind what a call into the instance threw, or undefined when it is none of the canister's making: then
-   * the host has failed.
-   */
-  failureOf(thrown: unknown): UserError | undefined {
-    if (this.error !== undefined) return this.error;
-    const cause = trapCauseOf(thrown);
-    if (cause === undefined) return undefined;
-    if (cause === 'bad signature') return badSignature();
-    return trapped(cause);
   }
 
   // --- bytes in and out of the heap -------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { EntryPoint, ExecutionResult } from './contract.ts';
-import { createSandbox } from './sandbox.ts';
 import { SYSTEM_FUNCTIONS } from './system-functions.ts';
-import { TestCanister } from './test-canister.ts';
+import { TestCanister, testSandbox } from './test-canister.ts';
 
 /**
  * The table of interface specification 0.66, "Overview of imports": name, type, contexts; `32` marks the functions for
@@ -244,7 +243,7 @@ test('the implementation has exactly the functions of the specification', () => 
 for (const width of [32, 64] as const) {
   test(`each function is callable in exactly its contexts (${width}-bit pointers)`, async () => {
     const { wat, functions } = dispatcher(width);
-    const canister = new Dispatcher(createSandbox());
+    const canister = new Dispatcher(testSandbox());
     await canister.prepare(wat);
     const wrong: string[] = [];
     for (const [index, { name, contexts }] of functions.entries()) {

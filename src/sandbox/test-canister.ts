@@ -2,11 +2,13 @@ import wabtFactory from 'wabt';
 import {
   ANONYMOUS,
   canisterIdFromNumber,
+  DEFAULT_LIMITS,
   PAGE_BYTES,
   type PageStore,
   Principal,
   WASM_PAGE_BYTES,
 } from '../model/index.ts';
+import { OWN_STACK_BYTES } from '../wasm/index.ts';
 import type {
   CanisterImage,
   EntryPoint,
@@ -17,6 +19,7 @@ import type {
   Step,
   WasmState,
 } from './contract.ts';
+import { createSandbox } from './sandbox.ts';
 import { SYSTEM_FUNCTIONS } from './system-functions.ts';
 
 /** For tests: canisters written in WAT, with page stores in plain memory, driven as the replica drives them. */
@@ -133,6 +136,11 @@ export function environmentOf(changes: Partial<ExecutionEnvironment> = {}): Exec
     callContextInstructions: 0n,
     ...changes,
   };
+}
+
+/** A sandbox whose stack limit fits the stacks that a process has by default. */
+export function testSandbox(): Sandbox {
+  return createSandbox({ limits: { ...DEFAULT_LIMITS, stackBytes: OWN_STACK_BYTES } });
 }
 
 const SLICE = 1_000_000_000n;
