@@ -84,7 +84,7 @@ export class StateTree {
 
   #updateCanister(canisters: LabelledTree, key: string, canister: CanisterState | undefined): LabelledTree {
     const before = this.#canisters.get(key);
-    const path = [Principal.fromKey(key).bytes];
+    const path = [canister?.id.bytes ?? Principal.fromKey(key).bytes];
     if (canister === undefined) {
       this.#canisters.delete(key);
       this.#stateBytes -= before?.sizeBytes ?? 0n;
@@ -116,6 +116,19 @@ export class StateTree {
 const TIME = pathOf('time');
 const CANISTER = pathOf('canister');
 const REQUEST_STATUS = pathOf('request_status');
+const LABEL = {
+  certifiedData: pathOf('certified_data'),
+  controllers: pathOf('controllers'),
+  createdAt: pathOf('canister_creation_timestamp'),
+  moduleHash: pathOf('module_hash'),
+  installedAt: pathOf('last_install_timestamp'),
+  metadata: pathOf('metadata'),
+  status: pathOf('status'),
+  reply: pathOf('reply'),
+  rejectCode: pathOf('reject_code'),
+  rejectMessage: pathOf('reject_message'),
+  errorCode: pathOf('error_code'),
+} as const;
 
 function withNetwork(tree: LabelledTree, network: NetworkRecord): LabelledTree {
   const { subnetId, canisterRanges, nodes } = network;
@@ -141,6 +154,7 @@ interface CanisterView {
   readonly createdAt: Time;
   readonly controllers: readonly Principal[];
   readonly code: CanisterCode | undefined;
+  readonly metadata: LabelledTree;
   readonly certifiedData: Uint8Array;
   readonly tree: LabelledTree;
   readonly sizeBytes: bigint;
@@ -158,20 +172,31 @@ function viewOf(canister: CanisterState, before: CanisterView | undefined): Cani
     equalBytes(before.certifiedData, canister.certifiedData)
   )
     return before.sizeBytes === sizeBytes ? before : { ...before, sizeBytes };
-  const certifiedData = new Uint8Array(canister.certifiedData);
+  const certifiedData = canister.certifiedData.length === 0 ? NOTHING : new Uint8Array(canister.certifiedData);
+  const metadata = before !== undefined && before.code === code ? before.metadata : metadataOf(code);
   const tree = LabelledTree.deferred(() => {
     const bare = LabelledTree.empty
-      .set(pathOf('certified_data'), certifiedData)
-      .set(pathOf('controllers'), encodeSelfDescribedCbor(controllers))
-      .set(pathOf('canister_creation_timestamp'), encodeUleb128(createdAt));
+      .set(LABEL.certifiedData, certifiedData)
+      .set(LABEL.controllers, encodeSelfDescribedCbor(controllers))
+      .set(LABEL.createdAt, encodeUleb128(createdAt));
     return code === undefined
       ? bare
       : bare
-          .set(pathOf('module_hash'), fromHex(code.moduleHash))
-          .set(pathOf('last_install_timestamp'), encodeUleb128(code.installedAt))
-          .set(pathOf('metadata'), metadataOf(code));
+          .set(LABEL.moduleHash, fromHex(code.moduleHash))
+          .set(LABEL.installedAt, encodeUleb128(code.installedAt))
+          .set(LABEL.metadata, metadata);
   });
-  return { createdAt, controllers, code, certifiedData, tree, sizeBytes };
+  return { createdAt, controllers, code, metadata, certifiedData, tree, sizeBytes };
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** Sections can be large and change only with the code: their hash outlives the rest of the canister's subtree. */
+function metadataOf(code: CanisterCode | undefined): LabelledTree {
+  if (code === undefined || code.customSections.length === 0) return LabelledTree.empty;
+  return LabelledTree.deferred(() =>
+    code.customSections.reduce((sum, { name, content }) => sum.set(pathOf(name), content), LabelledTree.empty),
+  );
 }
 
 function sizeOf(canister: CanisterState): bigint {
@@ -181,33 +206,17 @@ function sizeOf(canister: CanisterState): bigint {
   return size;
 }
 
-/** Sections can be large and change only with the code: their hash is kept with it. */
-const metadata = new WeakMap<CanisterCode, LabelledTree>();
-
-function metadataOf(code: CanisterCode): LabelledTree {
-  let tree = metadata.get(code);
-  if (tree === undefined) {
-    tree = LabelledTree.deferred(() =>
-      code.customSections.reduce((sum, { name, content }) => sum.set(pathOf(name), content), LabelledTree.empty),
-    );
-    metadata.set(code, tree);
-  }
-  return tree;
-}
-
 // --- requests -----------------------------------------------------------------------------------------------------
 
 function requestTree(status: IngressStatus): LabelledTree {
-  const bare = LabelledTree.empty.set(pathOf('status'), utf8(status.status));
+  const bare = LabelledTree.empty.set(LABEL.status, utf8(status.status));
   switch (status.status) {
     case 'replied':
-      return bare.set(pathOf('reply'), status.reply);
+      return bare.set(LABEL.reply, status.reply);
     case 'rejected': {
       const { rejectCode, message, errorCode } = status.reject;
-      const rejected = bare
-        .set(pathOf('reject_code'), encodeUleb128(rejectCode))
-        .set(pathOf('reject_message'), utf8(message));
-      return errorCode === undefined ? rejected : rejected.set(pathOf('error_code'), utf8(errorCode));
+      const rejected = bare.set(LABEL.rejectCode, encodeUleb128(rejectCode)).set(LABEL.rejectMessage, utf8(message));
+      return errorCode === undefined ? rejected : rejected.set(LABEL.errorCode, utf8(errorCode));
     }
     default:
       return bare;
