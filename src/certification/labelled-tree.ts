@@ -83,7 +83,10 @@ export class LabelledTree {
       else if (node.kind === 'label') yield [node.label, new LabelledTree(node.content)];
   }
 
-  /** This tree with `value` (a leaf's bytes, not copied, or a whole subtree) at `path`; missing labels are added, a leaf on the way gives way. */
+  /**
+   * This tree with `value` (a leaf's bytes or a whole subtree) at `path`; missing labels are added, a leaf on the way
+   * gives way. Neither the value nor the labels may be written to afterwards.
+   */
   set(path: Path, value: Uint8Array | LabelledTree): LabelledTree {
     const tree = value instanceof LabelledTree ? value : LabelledTree.leaf(value);
     return path.length === 0 ? tree : new LabelledTree(set(this.#node, path, 0, tree.#node));
@@ -215,7 +218,7 @@ function set(node: Content, path: Path, depth: number, content: Content): Forest
   const forest = forestOf(node);
   if (label === undefined) throw new Error('a path ended early');
   const inner = (old: Content): Content => (depth + 1 === path.length ? content : set(old, path, depth + 1, content));
-  if (forest.kind === 'empty') return labelNode(new Uint8Array(label), inner(EMPTY));
+  if (forest.kind === 'empty') return labelNode(owned(label), inner(EMPTY));
   const difference = firstDifference(nearest(forest, label).label, label);
   return difference === undefined ? replace(forest, label, inner) : insert(forest, label, difference, inner(EMPTY));
 }
@@ -232,8 +235,7 @@ function insert(node: Label | Fork, label: Uint8Array, difference: number, conte
     return bitOf(label, node.bit) === 0
       ? forkNode(node.bit, insert(node.left, label, difference, content), node.right)
       : forkNode(node.bit, node.left, insert(node.right, label, difference, content));
-  // The label is copied: a view of a large message must not keep that message alive.
-  const added = labelNode(new Uint8Array(label), content);
+  const added = labelNode(owned(label), content);
   return bitOf(label, difference) === 0 ? forkNode(difference, added, node) : forkNode(difference, node, added);
 }
 
@@ -253,6 +255,11 @@ function without(node: Label | Fork, label: Uint8Array): Forest {
   const rest = without(left ? node.left : node.right, label);
   if (rest.kind === 'empty') return left ? node.right : node.left;
   return left ? forkNode(node.bit, rest, node.right) : forkNode(node.bit, node.left, rest);
+}
+
+/** A label that is a view of something larger is copied, so as not to keep that alive. */
+function owned(label: Uint8Array): Uint8Array {
+  return label.length === label.buffer.byteLength ? label : new Uint8Array(label);
 }
 
 function labelNode(label: Uint8Array, content: Content): Label {

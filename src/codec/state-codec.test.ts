@@ -50,6 +50,7 @@ describe('state codec', () => {
       b: 1,
     };
     assert.deepEqual(encodeState(one), encodeState(two));
+    assert.deepEqual(encodeState([one, two, one]), encodeState([two, one, two]));
     assert.notDeepEqual(encodeState(one), encodeState({ ...two, b: 2 }));
   });
 

@@ -72,11 +72,19 @@ export function decodeState(bytes: Uint8Array, options: StateCodecOptions = {}):
 const encoder = new TextEncoder();
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
+/** The sorted keys of objects that are alike. */
+interface Shape {
+  readonly number: number;
+  readonly keys: readonly string[];
+  written: boolean;
+}
+
 class StateWriter {
   #bytes = new Uint8Array(1024);
   #length = 0;
   readonly #standIns: readonly StandIn[];
-  readonly #shapes: Map<string, number> = new Map();
+  readonly #shapes: Map<string, Shape> = new Map();
+  #shapeCount = 0;
 
   constructor(standIns: readonly StandIn[]) {
     this.#standIns = standIns;
@@ -146,25 +154,40 @@ class StateWriter {
   }
 
   #record(record: Record<string, unknown>, depth: number): void {
-    const keys: string[] = [];
-    for (const key of Object.keys(record)) if (record[key] !== undefined) keys.push(key);
-    keys.sort();
-    const signature = `${keys.length}:${keys.join('\0')}`;
-    const shape = this.#shapes.get(signature);
-    if (shape === undefined) {
-      this.#shapes.set(signature, this.#shapes.size);
+    let keys: string[] = Object.keys(record);
+    for (const key of keys)
+      if (record[key] === undefined) {
+        keys = keys.filter((name) => record[name] !== undefined);
+        break;
+      }
+    const shape = this.#shapeOf(keys);
+    if (shape.written) {
+      this.#push(Tag.shape);
+      this.#uint(shape.number);
+    } else {
+      shape.written = true;
       this.#push(Tag.newShape);
-      this.#uint(keys.length);
-      for (const key of keys) {
+      this.#uint(shape.keys.length);
+      for (const key of shape.keys) {
         if (key === '__proto__' || key.includes('\0'))
           throw new CodecError('unsupported_value', `a field cannot be called ${JSON.stringify(key)}`);
         this.#text(key);
       }
-    } else {
-      this.#push(Tag.shape);
-      this.#uint(shape);
     }
-    for (const key of keys) this.value(record[key], depth + 1);
+    for (const key of shape.keys) this.value(record[key], depth + 1);
+  }
+
+  /** The shape with these keys, in whatever order an object has them: sorted once per order, not once per object. */
+  #shapeOf(keys: readonly string[]): Shape {
+    const signature = `${keys.length}:${keys.join('\0')}`;
+    const known = this.#shapes.get(signature);
+    if (known !== undefined) return known;
+    const sorted = [...keys].sort();
+    const canonical = `${sorted.length}:${sorted.join('\0')}`;
+    const shape = this.#shapes.get(canonical) ?? { number: this.#shapeCount++, keys: sorted, written: false };
+    this.#shapes.set(canonical, shape);
+    this.#shapes.set(signature, shape);
+    return shape;
   }
 
   #standIn(value: object, depth: number): void {
