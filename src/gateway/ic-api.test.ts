@@ -8,25 +8,14 @@ import {
   queryResponsePayload,
   verifyCertificate,
 } from '../certification/index.ts';
-import {
-  type CborInput,
-  CborTagged,
-  type CborValue,
-  concatBytes,
-  decodeUleb128,
-  encodeCbor,
-  encodeSelfDescribedCbor,
-  toHex,
-  utf8,
-} from '../codec/index.ts';
-import { ANONYMOUS, canisterIdFromNumber, ErrorCode, MANAGEMENT_CANISTER, type Principal } from '../model/index.ts';
+import { type CborValue, concatBytes, decodeUleb128, utf8 } from '../codec/index.ts';
+import { canisterIdFromNumber, ErrorCode, MANAGEMENT_CANISTER, type Principal } from '../model/index.ts';
 import type { Gateway } from './gateway.ts';
 import {
   type Answer,
   type Content,
   callContent,
   envelope,
-  expiry,
   type Identity,
   idOf,
   newIdentity,
@@ -156,6 +145,28 @@ describe('addresses and methods', () => {
     const page = await send(gateway, '/', EMPTY, 'GET');
     assert.match(page.headers.get('content-type') ?? '', /^text\/html/);
     assert.ok(page.text.includes(canister.toText()) && page.text.includes('<html lang="en">'));
+  });
+});
+
+describe('metrics', () => {
+  test('tell what was asked, what was refused and where the time went', async () => {
+    await update(callContent(canister, 'hi', me), me);
+    await send(gateway, url('v3', 'query'), EMPTY);
+    await read([['nonsense']]);
+    const { text, headers } = await send(gateway, '/metrics', EMPTY, 'GET');
+    assert.match(headers.get('content-type') ?? '', /^text\/plain; version=0\.0\.4/);
+    for (const line of [
+      'perdure_http_requests_total{endpoint="v4/canister/call",status="200"} 1',
+      'perdure_http_requests_total{endpoint="v3/canister/query",status="400"} 1',
+      'perdure_http_refusals_total{reason="malformed"} 1',
+      'perdure_http_refusals_total{reason="path"} 1',
+      'perdure_stage_seconds_count{stage="verify"} 2',
+      'perdure_stage_seconds_count{stage="wait"} 1',
+      'perdure_canisters{status="running"} 1',
+      'perdure_canister_balance_cycles_count 1',
+      `perdure_height ${subnet.state.height}`,
+    ])
+      assert.ok(text.includes(`${line}\n`), line);
   });
 });
 
@@ -627,170 +638,4 @@ describe('read_state', () => {
     subnet.certify();
     assert.equal((await pending).status, 200);
   });
-});
-
-describe('bodies', () => {
-  const kinds = ['call', 'query', 'read_state'] as const;
-  const contentOf = (kind: (typeof kinds)[number]): Content =>
-    kind === 'call'
-      ? callContent(canister, 'hi')
-      : kind === 'query'
-        ? queryContent(canister, 'hi')
-        : readContent([['time']]);
-  const tagged = (value: CborInput): Uint8Array => encodeSelfDescribedCbor(value);
-  const field =
-    (name: string, value: CborInput | undefined) =>
-    (kind: (typeof kinds)[number]): Uint8Array =>
-      envelope({ ...contentOf(kind), [name]: value });
-  /** A map whose entries are given as encoded bytes. */
-  const rawMap = (entries: Uint8Array[]): Uint8Array =>
-    concatBytes(Uint8Array.of(0xa0 | (entries.length / 2)), ...entries);
-  const rawContent = (kind: (typeof kinds)[number], more: Uint8Array[]): Uint8Array => {
-    const entries = Object.entries(contentOf(kind)).filter(([name, value]) => value !== undefined && name !== 'nonce');
-    const encoded = entries.flatMap(([name, value]) => [encodeCbor(name), encodeCbor(value as CborInput)]);
-    return concatBytes(utf8(''), Uint8Array.of(0xa1), encodeCbor('content'), rawMap([...encoded, ...more]));
-  };
-
-  const rows: [name: string, body: (kind: (typeof kinds)[number]) => Uint8Array, text: RegExp][] = [
-    ['nothing', () => EMPTY, /ends at offset 0/],
-    ['text', () => utf8('hello there'), /./],
-    ['JSON', () => utf8('{"content":{}}'), /./],
-    ['breaks', () => Uint8Array.of(0xff, 0xff, 0xff), /./],
-    ['endless nesting', () => new Uint8Array(64).fill(0x9f), /./],
-    ['deep nesting', () => new Uint8Array(100_000).fill(0x81), /nested deeper/],
-    ['half a request', (kind) => envelope(contentOf(kind)).slice(0, -3), /./],
-    ['a number', () => tagged(42n), /a request is a map/],
-    ['an array', () => tagged(['content']), /a request is a map/],
-    ['another tag', () => encodeCbor(new CborTagged(55_800n, new Map())), /a request is a map/],
-    ['no content', () => tagged({}), /missing field `content`/],
-    ['content that is no map', () => tagged({ content: 'x' }), /field `content` must be a map/],
-    ['a huge length', () => Uint8Array.of(0xbb, 255, 255, 255, 255, 255, 255, 255, 255), /exceeds the data/],
-    ['trailing bytes', (kind) => concatBytes(envelope(contentOf(kind)), Uint8Array.of(0, 1, 2)), /trailing/],
-    [
-      'a key twice',
-      (kind) => rawContent(kind, [encodeCbor('sender'), encodeCbor(ANONYMOUS)]),
-      /duplicate map key "sender"/,
-    ],
-    [
-      'a float',
-      (kind) => rawContent(kind, [encodeCbor('x'), Uint8Array.of(0xfb, 0, 0, 0, 0, 0, 0, 0, 0)]),
-      /floating-point/,
-    ],
-    ['undefined', (kind) => rawContent(kind, [encodeCbor('x'), Uint8Array.of(0xf7)]), /simple value/],
-    ['text that is not UTF-8', (kind) => rawContent(kind, [encodeCbor('x'), Uint8Array.of(0x61, 0xff)]), /not UTF-8/],
-    ['a numeric key', (kind) => rawContent(kind, [encodeCbor(5), encodeCbor(5)]), /field name must be text/],
-    ['a boolean in the content', field('x', true), /can be hashed/],
-    ['no sender', field('sender', undefined), /missing field `sender`/],
-    ['no ingress_expiry', field('ingress_expiry', undefined), /missing field `ingress_expiry`/],
-    ['no request_type', field('request_type', undefined), /missing field `request_type`/],
-    ['a text as sender', field('sender', 'text'), /field `sender` must be a blob/],
-    ['a null sender', field('sender', null), /missing field `sender`/],
-    ['a sender of 30 bytes', field('sender', new Uint8Array(30)), /a principal has at most 29/],
-    ['a text as ingress_expiry', field('ingress_expiry', 'soon'), /must be a nat/],
-    ['a negative ingress_expiry', field('ingress_expiry', -1n), /nat of at most 64 bits/],
-    ['an ingress_expiry beyond 64 bits', field('ingress_expiry', 1n << 64n), /nat of at most 64 bits/],
-    ['a number as request_type', field('request_type', 7), /must be a text/],
-    ['a bogus request_type', field('request_type', 'bogus'), /request_type is "bogus"/],
-    ['a text as nonce', field('nonce', 'text'), /field `nonce` must be a blob/],
-    ['a nonce of 33 bytes', field('nonce', new Uint8Array(33)), /nonce has 33 bytes/],
-    [
-      'a sender_delegation that is no array',
-      (kind) => envelope(contentOf(kind), undefined, { sender_delegation: 'x' }),
-      /must be a array/,
-    ],
-    [
-      'a delegation that is no map',
-      (kind) => envelope(contentOf(kind), undefined, { sender_delegation: ['x'] }),
-      /no map/,
-    ],
-  ];
-  for (const [name, body, text] of rows)
-    for (const kind of kinds)
-      test(`${name} as ${kind} is 400`, async () => {
-        const answer = await send(gateway, url('v3', kind), body(kind));
-        assert.equal(answer.status, 400, answer.text);
-        assert.match(answer.text, text);
-      });
-
-  const perKind: [name: string, kind: (typeof kinds)[number], change: Content, text: RegExp][] = [
-    ['no canister_id', 'call', { canister_id: undefined }, /missing field `canister_id`/],
-    ['a text as canister_id', 'query', { canister_id: 'x' }, /must be a blob/],
-    ['no method_name', 'query', { method_name: undefined }, /missing field `method_name`/],
-    ['a blob as method_name', 'call', { method_name: utf8('hi') }, /must be a text/],
-    ['no arg', 'call', { arg: undefined }, /missing field `arg`/],
-    ['a text as arg', 'query', { arg: 'x' }, /must be a blob/],
-    ['no paths', 'read_state', { paths: undefined }, /missing field `paths`/],
-    ['a text as paths', 'read_state', { paths: 'time' }, /must be a array/],
-    ['a number in a path', 'read_state', { paths: [[utf8('time'), 5]] }, /array of blobs/],
-    ['a text as path', 'read_state', { paths: ['time'] }, /array of blobs/],
-    ['a text as sender_info', 'call', { sender_info: 'x' }, /must be a map/],
-    ['a sender_info without sig', 'call', { sender_info: { info: EMPTY, signer: EMPTY } }, /missing field `sig`/],
-  ];
-  for (const [name, kind, change, text] of perKind)
-    test(`${name} in ${kind} is 400`, async () => {
-      const answer = await send(gateway, url('v3', kind), envelope({ ...contentOf(kind), ...change }));
-      assert.equal(answer.status, 400, answer.text);
-      assert.match(answer.text, text);
-    });
-
-  for (const kind of kinds)
-    for (const sent of kinds)
-      if (kind !== sent)
-        test(`a ${sent} at the ${kind} endpoint is 400`, async () => {
-          assert.equal((await send(gateway, url('v3', kind), envelope(contentOf(sent)))).status, 400);
-        });
-
-  test('what the specification allows is accepted', async () => {
-    const bare = envelope(contentOf('call')).slice(3);
-    assert.equal((await send(gateway, url('v4', 'call'), bare)).status, 200, 'without the tag');
-    const nulls = encodeSelfDescribedCbor({
-      content: { ...callContent(canister, 'hi'), sender_info: null } as CborInput,
-      sender_pubkey: null,
-      sender_sig: null,
-    });
-    assert.equal((await send(gateway, url('v4', 'call'), nulls)).status, 200, 'nulls');
-    const noNonce = callContent(canister, 'hi', undefined, { nonce: undefined });
-    assert.equal((await update(noNonce)).status, 200);
-    assert.equal(subnet.executed.at(-1)?.nonce, undefined);
-    const later = callContent(canister, 'hi', undefined, { something_later: 'text' });
-    assert.equal((await update(later)).status, 200);
-    assert.equal(
-      toHex(subnet.executed.at(-1)?.requestId ?? EMPTY),
-      toHex(idOf(later)),
-      'further fields count in the id',
-    );
-  });
-});
-
-describe('expiry', () => {
-  const rows: [name: string, fromNowMs: number, ok: boolean][] = [
-    ['a minute ago', -60_000, false],
-    ['in four minutes', 240_000, true],
-    ['in five minutes and a half', 330_000, true],
-    ['in seven minutes', 420_000, false],
-    ['in the year 2500', 1.5e13, false],
-  ];
-  for (const [name, fromNowMs, ok] of rows)
-    test(`${name}: ${ok ? 'accepted' : 'refused'}`, async () => {
-      const late = { ingress_expiry: expiry(fromNowMs) };
-      const signed = [
-        await update(callContent(canister, 'hi', me, late), me),
-        await send(gateway, url('v3', 'query'), envelope(queryContent(canister, 'hi', me, late), me)),
-        await send(gateway, url('v3', 'read_state'), envelope(readContent([['time']], me, late), me)),
-        await update(callContent(canister, 'hi', undefined, late)),
-      ];
-      for (const answer of signed) {
-        assert.equal(answer.status, ok ? 200 : 400, answer.text);
-        if (!ok)
-          assert.match(
-            answer.text,
-            /^Invalid request expiry: Specified ingress_expiry not within expected range: Minimum allowed expiry: /,
-          );
-      }
-      const anonymous = [
-        await send(gateway, url('v3', 'query'), envelope(queryContent(canister, 'hi', undefined, late))),
-        await send(gateway, url('v3', 'read_state'), envelope(readContent([['time']], undefined, late))),
-      ];
-      for (const answer of anonymous) assert.equal(answer.status, 200, 'anonymous reads may have any expiry');
-    });
 });

@@ -98,6 +98,18 @@ test('garbage and endless headers get an answer and an end', async () => {
   await listener.close(100);
 });
 
+test('a client that never finishes its headers is let go', async () => {
+  const { port, listener } = await listening(echo, { headersTimeoutMs: 50, requestTimeoutMs: 50 });
+  const socket = net.connect(port, '127.0.0.1', () => socket.write('GET / HTTP/1.1\r\nhost: '));
+  let answer = '';
+  socket.on('data', (data) => {
+    answer += data;
+  });
+  await new Promise((resolve) => socket.once('close', resolve));
+  assert.match(answer, /^HTTP\/1.1 408 /);
+  await listener.close(100);
+});
+
 test('a failing handler costs its connection, not the process', async () => {
   let failing = true;
   const { url, listener } = await listening((request) =>

@@ -63,7 +63,7 @@ export class Listener {
         headersTimeout: bounds.headersTimeoutMs,
         requestTimeout: bounds.requestTimeoutMs,
         keepAliveTimeout: bounds.keepAliveMs,
-        connectionsCheckingInterval: 5_000,
+        connectionsCheckingInterval: Math.min(5_000, bounds.headersTimeoutMs),
       },
       (request, response) => this.#receive(request, response),
     );

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { exponentialBounds, MetricsError, MetricsRegistry } from './metrics.ts';
 import { NodeMetrics } from './node-metrics.ts';
@@ -8,6 +9,7 @@ test('counters, gauges and histograms in the Prometheus text format', () => {
   const requests = registry.counter('requests_total', 'Requests.', ['endpoint', 'status']);
   requests.labels('call', '200').add();
   requests.labels('call', '200').add(2);
+  registry.counter('unfed_total', 'Never counted.');
   requests.labels('a "quoted"\\\n', '400').add();
   registry.gauge('height', 'Height,\nnow.').set(12);
   const seconds = registry.histogram('seconds', 'Duration.', [0.1, 1]);
@@ -77,4 +79,15 @@ test('the metrics of a node', () => {
   assert.match(text, /perdure_instructions_total 1000000\n/);
   for (const line of text.trimEnd().split('\n'))
     assert.match(line, /^(# (HELP|TYPE) [a-z_]+ .+|[a-z_]+(\{[a-z]+=".*"\})? [0-9.e+]+|[a-z_]+_bucket\{.*\} \d+)$/);
+});
+
+test('docs/reference/metrics.md lists every metric as it is', () => {
+  const rows = new NodeMetrics(new MetricsRegistry()).registry
+    .families()
+    .map(({ name, kind, labels, help }) => `| \`${name}\` | ${kind} | ${labels.join(', ')} | ${help} |`);
+  const path = new URL('../../docs/reference/metrics.md', import.meta.url);
+  const documented = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line.startsWith('| `'));
+  assert.deepEqual(documented, rows);
 });

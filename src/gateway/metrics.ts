@@ -28,6 +28,18 @@ export class MetricsRegistry {
     this.#collectors.push(collect);
   }
 
+  /** What is declared, in order of the names. */
+  families(): {
+    readonly name: string;
+    readonly kind: string;
+    readonly help: string;
+    readonly labels: readonly string[];
+  }[] {
+    return [...this.#families.values()]
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+      .map(({ name, kind, help, labelNames }) => ({ name, kind, help, labels: labelNames }));
+  }
+
   /** All metrics in the Prometheus text format, families in order of their names. */
   text(): string {
     for (const collect of this.#collectors) collect();
@@ -58,7 +70,10 @@ export class MetricsError extends Error {
 const CHILDREN_MAX = 1_000;
 
 interface Family {
+  readonly name: string;
   readonly kind: string;
+  readonly help: string;
+  readonly labelNames: readonly string[];
   text(): string;
 }
 
@@ -108,10 +123,11 @@ abstract class Labelled<C> {
     this.#only = undefined;
   }
 
+  /** Empty while nothing was counted: a number that nobody feeds is not shown as 0. */
   text(): string {
+    if (this.#children.size === 0) return '';
     let text = `# HELP ${this.name} ${this.help.replaceAll('\\', '\\\\').replaceAll('\n', '\\n')}\n`;
     text += `# TYPE ${this.name} ${this.kind}\n`;
-    if (this.labelNames.length === 0 && this.#children.size === 0) this.labels();
     for (const [labels, child] of this.#children) text += this.line(child, labels);
     return text;
   }
@@ -230,6 +246,7 @@ export class Histogram extends Labelled<HistogramChild> {
   /** Forgets all observations: for a distribution that is taken anew at every scrape. */
   reset(): void {
     this.forget();
+    if (this.labelNames.length === 0) this.labels();
   }
 
   protected override make(): HistogramChild {
