@@ -4,7 +4,7 @@ import type { CanisterState, SubnetState } from '../state/index.ts';
 import { rejectOpenCalls, rejectQueue } from './calls.ts';
 import { appendLog } from './canister-log.ts';
 import { environmentOf, imageOf } from './environment.ts';
-import type { HookEnvironment, ManagementHost, MemoryUse } from './management/contract.ts';
+import type { HookEnvironment, ManagementHost, MemoryUse } from './management/index.ts';
 import { watchMemory } from './message-execution.ts';
 import { freezingThresholdOf, idleUseOf, largest, memoryUseOf } from './resources.ts';
 import type { Round } from './round.ts';

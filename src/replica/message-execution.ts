@@ -94,7 +94,7 @@ export class MessageExecution {
   }
 
   /** Gives up a canister's paused or next message by an operator's decision: who waits for it gets `error`. */
-  async skip(round: Round, canister: CanisterState, error: UserError): Promise<void> {
+  async passOver(round: Round, canister: CanisterState, error: UserError): Promise<void> {
     const { paused } = canister;
     await this.#live.get(canister.id.key)?.abort();
     this.#live.delete(canister.id.key);

@@ -10,7 +10,7 @@ import { charge } from './charging.ts';
 import type { Query, QueryOutcome, Replica, RoundOutcome } from './contract.ts';
 import { canisterDigests, nextStateHash, roundDigest } from './digest.ts';
 import { expire, induct as inductIngress, ingressUnaffordable, markProcessing } from './ingress-history.ts';
-import type { Management } from './management/contract.ts';
+import type { Management } from './management/index.ts';
 import { RoundHost } from './management-host.ts';
 import { MessageExecution } from './message-execution.ts';
 import { outcomeOf, responseForUser } from './outcome.ts';
@@ -153,7 +153,7 @@ export class SubnetReplica implements Replica {
       if (decision.kind !== 'skip_message') continue;
       const canister = this.state.canisters.get(decision.canisterKey);
       if (canister !== undefined)
-        await this.#execution.skip(round, canister, skippedByOperator(canister.id, decision.reason));
+        await this.#execution.passOver(round, canister, skippedByOperator(canister.id, decision.reason));
     }
   }
 

@@ -8,7 +8,7 @@ import {
   WASM_PAGE_BYTES,
 } from '../model/index.ts';
 import type { CanisterState, SubnetState } from '../state/index.ts';
-import type { MemoryUse } from './management/contract.ts';
+import type { MemoryUse } from './management/index.ts';
 
 const BYTES_PER_WASM_PAGE = BigInt(WASM_PAGE_BYTES);
 /** What an entry of the canister's history is counted as, besides its controllers. */

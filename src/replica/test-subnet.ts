@@ -15,7 +15,7 @@ import {
 import type { Sandbox } from '../sandbox/index.ts';
 import { type CanisterState, PageMap, type SubnetState } from '../state/index.ts';
 import type { RoundOutcome } from './contract.ts';
-import type { Management, ManagementOutcome } from './management/contract.ts';
+import type { Management, ManagementOutcome } from './management/index.ts';
 import { SubnetReplica } from './replica.ts';
 
 /** A subnet in memory for tests of the round: canisters are put into the state directly, batches are made here. */
