@@ -31,7 +31,7 @@ export class CanisterBook {
     this.#networks = networks;
   }
 
-  /** The book of `folder` or of the nearest folder above that has one. */
+  /** The book of `folder`, or of the nearest project folder above that has one. */
   static open(network: NetworkClient, folder: string = process.cwd()): CanisterBook {
     const file = path.join(nearest(folder) ?? folder, BOOK_FILE);
     if (!existsSync(file)) return new CanisterBook(file, network, {});
@@ -100,9 +100,15 @@ export class CanisterBook {
   }
 }
 
+/** Files that mark the folder of a project. */
+const PROJECT_MARKS = ['perdure.json', 'dfx.json', 'icp.yaml', 'package.json', '.git'];
+
+/** The folder whose book is meant: this one, or the nearest above that is a project with a book. */
 function nearest(folder: string): string | undefined {
-  for (let current = path.resolve(folder); ; current = path.dirname(current)) {
-    if (existsSync(path.join(current, BOOK_FILE))) return current;
+  const start = path.resolve(folder);
+  for (let current = start; ; current = path.dirname(current)) {
+    const project = current === start || PROJECT_MARKS.some((mark) => existsSync(path.join(current, mark)));
+    if (project && existsSync(path.join(current, BOOK_FILE))) return current;
     if (current === path.dirname(current)) return undefined;
   }
 }

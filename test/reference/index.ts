@@ -50,8 +50,8 @@ one line \`{"error":{"code","what","why","fix"}}\` on stderr. This page is writt
 
 - \`.perdure/\`: the state of the network that \`perdure start\` runs ([data layout](../internals/data-layout.md)).
 - \`.perdure-canisters.json\`: which canister a name means, for each network by its public key. \`perdure deploy\` writes it
-  into the project folder (for a single file: the current folder); the other commands look for it in the current folder
-  and above. It holds no secrets. Networks know ids only, so \`perdure canister list\` lists what is written here.
+  into the project folder (for a single file: the current folder); the other commands look for it in the current folder,
+  then in the project folders above. It holds no secrets. Networks know ids only, so \`perdure canister list\` lists what is written here.
 - \`identity/NAME.pem\`: an Ed25519 key (PKCS#8), readable by its owner only. Whoever has it controls what it deployed.
 - \`perdure.json\`: a project:
 
