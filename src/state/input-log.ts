@@ -116,13 +116,13 @@ export class InputLog {
           path,
           `it begins at height ${first}, but the segment before it ends before ${expected}: a segment is missing`,
         );
-      const scan = scanSegment(disk, path, content, network, first);
+      const scan = scanSegment(disk, path, content, network, first, after);
       if (index < names.length - 1 && scan.torn)
         throw corruptFile(
           path,
           `the record at offset ${scan.end} is damaged; the log breaks off after height ${scan.lastHeight}`,
         );
-      for (const round of scan.rounds) if (round.batch.height > after) rounds.push(round);
+      rounds.push(...scan.rounds);
       segments.push({ first, bytes: scan.end - HEADER_BYTES });
       expected = scan.lastHeight + 1;
       tail = { path, content, scan };
@@ -313,6 +313,7 @@ interface Tail {
 }
 
 interface SegmentScan {
+  /** Those above the height that was asked for. */
   readonly rounds: readonly LoggedRound[];
   readonly lastHeight: Height;
   /** Offset behind the last valid record. */
@@ -386,6 +387,7 @@ function scanSegment(disk: Disk, path: string, content: Uint8Array, network: Uin
   let at = HEADER_BYTES;
   let chain = 0;
   let lastHeight = first - 1;
+  let settled = true;
   let tornBytes = 0;
   for (;;) {
     const record = readRecord(disk, content, view, network, at);
@@ -395,13 +397,17 @@ function scanSegment(disk: Disk, path: string, content: Uint8Array, network: Uin
     try {
       if (record.kind === KIND_BATCH) {
         if (record.height !== lastHeight + 1) throw new RangeError(`height ${record.height} follows ${lastHeight}`);
-        rounds.push({ batch: decodeBatch(record.height, payload), outcome: undefined, place });
+        if (record.height > after)
+          rounds.push({ batch: decodeBatch(record.height, payload), outcome: undefined, place });
         lastHeight = record.height;
+        settled = false;
       } else {
-        const round = rounds.at(-1);
-        if (record.height !== lastHeight || round === undefined || round.outcome !== undefined)
+        if (record.height !== lastHeight || settled)
           throw new RangeError(`an outcome of height ${record.height} follows height ${lastHeight}`);
-        rounds[rounds.length - 1] = { ...round, outcome: decodeOutcome(record.height, payload) };
+        settled = true;
+        const round = rounds.at(-1);
+        if (round !== undefined)
+          rounds[rounds.length - 1] = { ...round, outcome: decodeOutcome(record.height, payload) };
       }
     } catch (error) {
       // Its checksum holds, so it was written like this: by a build that this one does not understand.

@@ -246,7 +246,13 @@ export class PageMap implements PageStore {
 
   /** The leaf to write to: this map's own, and everything above it too. */
   #own(group: number): Leaf {
-    if (this.#base.layers.length > 0 && this.#peek(group) === undefined && group * GROUP_PAGES <= this.#highest)
+    const present = this.#peek(group);
+    if (present !== undefined && present.edit === this.#edit && present.generation === this.#generation) {
+      this.#group = group;
+      this.#leaf = present;
+      return present;
+    }
+    if (present === undefined && this.#base.layers.length > 0 && group * GROUP_PAGES <= this.#highest)
       this.#load(group);
     this.#raise(group);
     let leaf: Leaf;

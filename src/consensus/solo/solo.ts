@@ -131,7 +131,7 @@ export class Solo implements Consensus {
     if (this.#ended()) return Promise.reject(this.#reason());
     const certified = this.#certified;
     if (certified !== undefined) {
-      if (isCompleted(certified.tree, requestId)) return Promise.resolve(certified);
+      if (!this.#pool.has(requestId) && isCompleted(certified.tree, requestId)) return Promise.resolve(certified);
     } else {
       // Completed before the state was opened: the first certificate to come covers it.
       const status = this.replica.state.ingressHistory.get(requestId)?.status.status;
