@@ -182,6 +182,16 @@ describe('CBOR', () => {
   });
 });
 
+it('counts items where asked to', () => {
+  // Three: the map, a key, a value; then the array and what is in it.
+  const bytes = encodeCbor({ a: 1, b: [1, 2] });
+  assert.ok(decodeCbor(bytes, { itemsMax: 7 }) instanceof Map);
+  assert.equal(
+    code(() => decodeCbor(bytes, { itemsMax: 6 })),
+    'out_of_range',
+  );
+});
+
 /** Maps with text keys as objects, to compare with a decoder that makes objects. */
 function plain(value: CborValue): unknown {
   if (value instanceof Map) {

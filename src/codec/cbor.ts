@@ -46,6 +46,8 @@ const DEPTH_MAX = 128;
 export interface CborDecodeOptions {
   /** Levels of arrays, maps and tags; 128 by default. */
   readonly depthMax?: number;
+  /** Items of all kinds together, keys included; unbounded by default. A hostile body can hold one in every byte. */
+  readonly itemsMax?: number;
 }
 
 /**
@@ -56,7 +58,7 @@ export interface CborDecodeOptions {
  * @throws CodecError
  */
 export function decodeCbor(bytes: Uint8Array, options: CborDecodeOptions = {}): CborValue {
-  const reader = new Reader(bytes, options.depthMax ?? DEPTH_MAX);
+  const reader = new Reader(bytes, options.depthMax ?? DEPTH_MAX, options.itemsMax ?? Number.POSITIVE_INFINITY);
   const value = reader.item(0);
   if (reader.at !== bytes.length)
     throw new CodecError('trailing_bytes', `trailing data at offset ${reader.at} of ${bytes.length}`);
@@ -70,10 +72,13 @@ class Reader {
   at = 0;
   readonly #bytes: Uint8Array;
   readonly #depthMax: number;
+  readonly #itemsMax: number;
+  #items = 0;
 
-  constructor(bytes: Uint8Array, depthMax: number) {
+  constructor(bytes: Uint8Array, depthMax: number, itemsMax: number) {
     this.#bytes = bytes;
     this.#depthMax = depthMax;
+    this.#itemsMax = itemsMax;
   }
 
   item(depth: number): CborValue {
@@ -83,6 +88,7 @@ class Reader {
   }
 
   #itemOrBreak(depth: number): CborValue | typeof BREAK {
+    if (++this.#items > this.#itemsMax) throw new CodecError('out_of_range', `more than ${this.#itemsMax} items`);
     const start = this.at;
     const initial = this.#byte();
     const major = initial >> 5;

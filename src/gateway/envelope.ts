@@ -56,6 +56,11 @@ export interface EnvelopeBounds {
 }
 
 const NONCE_BYTES_MAX = 32;
+/** Items of a body: the longest chain of delegations has 20,000 targets, and paths that can be read 5,000 labels. */
+const ITEMS_MAX = 50_000;
+/** Keys and signatures have structure that is read before they are verified: the largest of use are 1 and 10 KiB. */
+const KEY_BYTES_MAX = 8 << 10;
+const SIGNATURE_BYTES_MAX = 64 << 10;
 const UINT64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** Decodes the body of a call or a query. @throws Refusal (400) saying what is wrong */
@@ -76,7 +81,7 @@ export function decodeReadState(body: Uint8Array, bounds: EnvelopeBounds): ReadS
 
 function decode<T>(body: Uint8Array, requestType: string, finish: (content: CborMap, base: RequestBase) => T): T {
   try {
-    const envelope = decodeCbor(body);
+    const envelope = decodeCbor(body, { itemsMax: ITEMS_MAX });
     if (!isMap(envelope)) throw malformed('a request is a map');
     const sent = required(envelope, 'content', 'map', isMap);
     const type = required(sent, 'request_type', 'text', isText);
@@ -91,8 +96,8 @@ function decode<T>(body: Uint8Array, requestType: string, finish: (content: Cbor
       ingressExpiry: uint64(content, 'ingress_expiry'),
       nonce,
       authentication: {
-        senderPubkey: optional(envelope, 'sender_pubkey', 'blob', isBlob),
-        senderSig: optional(envelope, 'sender_sig', 'blob', isBlob),
+        senderPubkey: shorter(optional(envelope, 'sender_pubkey', 'blob', isBlob), 'sender_pubkey', KEY_BYTES_MAX),
+        senderSig: shorter(optional(envelope, 'sender_sig', 'blob', isBlob), 'sender_sig', SIGNATURE_BYTES_MAX),
         senderDelegation: delegations(envelope),
       },
       requestId: requestId(content as HashableMap),
@@ -116,7 +121,7 @@ function senderInfo(content: CborMap): SignedSenderInfo | undefined {
   return {
     info: required(map, 'info', 'blob', isBlob),
     signer: principal(map, 'signer'),
-    sig: required(map, 'sig', 'blob', isBlob),
+    sig: shorter(required(map, 'sig', 'blob', isBlob), 'sig', SIGNATURE_BYTES_MAX),
   };
 }
 
@@ -128,7 +133,7 @@ function delegations(envelope: CborMap): SignedDelegation[] | undefined {
     const targets = optional(delegation, 'targets', 'array', isArray);
     return {
       delegation: {
-        pubkey: required(delegation, 'pubkey', 'blob', isBlob),
+        pubkey: shorter(required(delegation, 'pubkey', 'blob', isBlob), 'pubkey', KEY_BYTES_MAX),
         expiration: uint64(delegation, 'expiration'),
         targets: targets?.map((target) => {
           if (!isBlob(target)) throw malformed('an element of targets is no blob');
@@ -136,7 +141,7 @@ function delegations(envelope: CborMap): SignedDelegation[] | undefined {
         }),
         permissions: optional(delegation, 'permissions', 'text', isText),
       },
-      signature: required(item, 'signature', 'blob', isBlob),
+      signature: shorter(required(item, 'signature', 'blob', isBlob), 'signature', SIGNATURE_BYTES_MAX),
     };
   });
 }
@@ -167,6 +172,12 @@ function optional<T extends CborValue>(map: CborMap, field: string, kind: string
   if (value === undefined || value === null) return undefined;
   if (!is(value)) throw malformed(`field \`${field}\` must be a ${kind}`);
   return value;
+}
+
+function shorter<T extends Uint8Array | undefined>(bytes: T, field: string, max: number): T {
+  if (bytes !== undefined && bytes.length > max)
+    throw malformed(`field \`${field}\` has ${bytes.length} bytes, at most ${max} are allowed`);
+  return bytes;
 }
 
 function principal(map: CborMap, field: string): Principal {

@@ -269,7 +269,10 @@ export class Histogram extends Labelled<HistogramChild> {
 
 /** `count` bounds from `start`, each `factor` times the one before. */
 export function exponentialBounds(start: number, factor: number, count: number): number[] {
-  return Array.from({ length: count }, (_, i) => Number((start * factor ** i).toPrecision(6)));
+  return Array.from({ length: count }, (_, i) => {
+    const bound = start * factor ** i;
+    return Number.isSafeInteger(bound) ? bound : Number(bound.toPrecision(6));
+  });
 }
 
 /** Bounds for durations in seconds: 10 µs to 10 s, three to a decade. */

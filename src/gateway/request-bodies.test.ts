@@ -75,6 +75,11 @@ describe('bodies', () => {
     ['breaks', () => Uint8Array.of(0xff, 0xff, 0xff), /./],
     ['endless nesting', () => new Uint8Array(64).fill(0x9f), /./],
     ['deep nesting', () => new Uint8Array(100_000).fill(0x81), /nested deeper/],
+    [
+      'an item in every byte',
+      () => concatBytes(Uint8Array.of(0xa1, 0x61, 0x78, 0x9a, 0, 0x0f, 0xff, 0xf0), new Uint8Array(1_048_560)),
+      /more than 50000 items/,
+    ],
     ['half a request', (kind) => envelope(contentOf(kind)).slice(0, -3), /./],
     ['a number', () => tagged(42n), /a request is a map/],
     ['an array', () => tagged(['content']), /a request is a map/],
@@ -114,6 +119,16 @@ describe('bodies', () => {
       'a sender_delegation that is no array',
       (kind) => envelope(contentOf(kind), undefined, { sender_delegation: 'x' }),
       /must be a array/,
+    ],
+    [
+      'an endless key',
+      (kind) => envelope(contentOf(kind), undefined, { sender_pubkey: new Uint8Array(8_193) }),
+      /`sender_pubkey` has 8193 bytes/,
+    ],
+    [
+      'an endless signature',
+      (kind) => envelope(contentOf(kind), undefined, { sender_sig: new Uint8Array(65_537) }),
+      /`sender_sig` has 65537 bytes/,
     ],
     [
       'a delegation that is no map',
