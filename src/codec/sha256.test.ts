@@ -22,8 +22,9 @@ describe('sha256', () => {
     let portable: typeof import('./sha256.ts');
     try {
       Object.defineProperty(globalThis, 'process', { value: undefined, configurable: true, writable: true });
-      // @ts-expect-error a second instance of the module, made while there is no process
-      portable = await import('./sha256.ts?portable');
+      // A second instance of the module, made while there is no process.
+      const second: string = './sha256.ts?portable';
+      portable = (await import(second)) as typeof portable;
     } finally {
       Object.defineProperty(globalThis, 'process', { value: process, configurable: true, writable: true });
     }
