@@ -61,6 +61,8 @@ export class LiveInstance implements Machine, Running {
   readonly #instance: WasmInstance;
   readonly #counter: InstructionCounter;
   readonly #lane: Lane;
+  /** Update methods that were called before: names make slow keys. */
+  readonly #updates: Map<string, Invocation> = new Map();
   #mode: RunMode = 'plain';
   #executedBefore = 0;
   #sliceLimit = 0;
@@ -181,6 +183,12 @@ export class LiveInstance implements Machine, Running {
     return true;
   }
 
+  /** Runs a function in one go. */
+  runPlain({ target, values }: Invocation): void {
+    if (values.length === 0) target();
+    else target(values[0]);
+  }
+
   /** Runs a function on a stack of its own, on which it can be suspended. */
   runSliced({ target, values }: Invocation): Promise<unknown> {
     return this.#instance.promising(target)(...values);
@@ -218,8 +226,14 @@ export class LiveInstance implements Machine, Running {
   /** The function that an entry point names; undefined where none is needed, an error where one is. */
   entry(entry: EntryPoint): Invocation | UserError | undefined {
     switch (entry.kind) {
-      case 'update':
-        return this.#exported(`canister_update ${entry.method}`) ?? methodNotFound('update', entry.method);
+      case 'update': {
+        const known = this.#updates.get(entry.method);
+        if (known !== undefined) return known;
+        const found = this.#exported(`canister_update ${entry.method}`);
+        if (found === undefined) return methodNotFound('update', entry.method);
+        this.#updates.set(entry.method, found);
+        return found;
+      }
       case 'query':
       case 'replicated_query':
       case 'transform_query':
@@ -262,9 +276,8 @@ export class LiveInstance implements Machine, Running {
 
   /** Remembers globals and tables as they are: they are committed. */
   captureState(): void {
-    const state = this.#instance.capture();
     // The same object as before tells the replica that nothing changed.
-    if (this.committed === undefined || !sameState(state, this.committed)) this.committed = state;
+    this.committed = this.#instance.capture(this.committed);
   }
 
   /** Globals and tables as they were committed. */
@@ -277,19 +290,4 @@ const NO_VALUES: readonly unknown[] = [];
 
 function invocation(target: Invocation['target'] | undefined): Invocation | undefined {
   return target === undefined ? undefined : { target, values: NO_VALUES };
-}
-
-function sameState(a: WasmState, b: WasmState): boolean {
-  return (
-    sameBytes(a.globals, b.globals) &&
-    sameBytes(a.droppedSegments, b.droppedSegments) &&
-    a.tables.length === b.tables.length &&
-    a.tables.every((table, index) => sameBytes(table, b.tables[index] ?? table))
-  );
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

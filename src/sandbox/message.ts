@@ -39,6 +39,8 @@ interface Gate {
   abandon(error: Error): void;
 }
 
+type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 /** Thrown into a suspended stack to unwind it: no handler of a canister can catch it, for the validator refuses them. */
 class Abandoned extends Error {}
 
@@ -96,7 +98,7 @@ export class Message {
     try {
       if (invocation !== undefined) {
         if ('code' in invocation) return this.#leave(this.#failed(invocation));
-        invocation.target(...invocation.values);
+        live.runPlain(invocation);
       }
     } catch (thrown) {
       // The native stack was too short: the stacks that can be suspended are made as large as the limit needs.
@@ -244,24 +246,24 @@ export class Message {
       if (refusal !== undefined) return this.#failed(refusal);
     }
     const changes = this.#keeps ? this.#commit() : this.#rollBack();
-    const { effects } = api;
-    return {
+    const result: Writable<ExecutionResult> = {
       instructions: BigInt(executed),
-      ...(effects.response === undefined ? {} : { response: effects.response }),
-      calls: effects.calls,
-      cyclesAccepted: effects.cyclesAccepted,
-      cyclesBurned: effects.cyclesBurned,
-      ...(effects.timer === undefined ? {} : { timer: effects.timer }),
-      ...(effects.certifiedData === undefined ? {} : { certifiedData: effects.certifiedData }),
+      calls: api.calls,
+      cyclesAccepted: api.cyclesAccepted,
+      cyclesBurned: api.cyclesBurned,
       logs: api.logs,
-      messageAccepted: effects.messageAccepted,
+      messageAccepted: api.messageAccepted,
       heapWasmPages,
       stableWasmPages,
       dirtyHeapPages: changes.heap,
       dirtyStablePages: changes.stable,
-      ...(this.#keeps && live.committed !== undefined ? { wasmState: live.committed } : {}),
       peakHeapBytes: api.peakHeapBytes,
     };
+    if (api.response !== undefined) result.response = api.response;
+    if (api.timer !== undefined) result.timer = api.timer;
+    if (api.certifiedData !== undefined) result.certifiedData = api.certifiedData;
+    if (this.#keeps && live.committed !== undefined) result.wasmState = live.committed;
+    return result;
   }
 
   #failed(error: UserError): ExecutionResult {

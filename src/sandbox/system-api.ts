@@ -49,18 +49,12 @@ export interface Machine {
   trap(): never;
 }
 
-/** What a message did, collected while it runs; all of it is forgotten when it fails, but the logs. */
-interface Effects {
-  response: ExecutionResult['response'];
-  calls: OutgoingCall[];
-  cyclesAccepted: Cycles;
-  cyclesBurned: Cycles;
-  timer: Time | undefined;
-  certifiedData: Uint8Array | undefined;
-  messageAccepted: boolean;
-}
-
 const NO_BYTES = new Uint8Array(0);
+const NO_CALLS: readonly OutgoingCall[] = [];
+const NO_LOGS: Uint8Array[] = [];
+/** What a record of the log takes besides its text: index and time. */
+const LOG_RECORD_BYTES = 16;
+const WASM_PAGE = BigInt(WASM_PAGE_BYTES);
 const U64 = 1n << 64n;
 const MASK_64 = U64 - 1n;
 /** 4 GiB: beyond it the 32-bit functions of stable memory trap. */
@@ -92,11 +86,18 @@ export class SystemApi {
   /** Limit of the whole message, as a plain number: at most 300 billion in the real network. */
   totalInstructions = 0;
   heapWasmPages = 0;
-  peakHeapBytes = 0n;
+  #peakHeapPages = 0;
   growableBytes = 0n;
   balance: Cycles = 0n;
-  logs: Uint8Array[] = [];
-  effects: Effects = noEffects();
+
+  // What the message did so far; all of it is forgotten when it fails.
+  response: ExecutionResult['response'];
+  calls: readonly OutgoingCall[] = NO_CALLS;
+  cyclesAccepted: Cycles = 0n;
+  cyclesBurned: Cycles = 0n;
+  timer: Time | undefined;
+  certifiedData: Uint8Array | undefined;
+  messageAccepted = false;
 
   /** `canister_inspect_message` and others that have one. */
   argument: Uint8Array = NO_BYTES;
@@ -105,6 +106,7 @@ export class SystemApi {
   rejectMessage: Uint8Array = NO_BYTES;
 
   #entryContext: ExecutionContext = START_CONTEXT;
+  #logs: Uint8Array[] = NO_LOGS;
   #logBytes = 0;
   #responded = false;
   #cyclesAvailable: Cycles = 0n;
@@ -136,12 +138,18 @@ export class SystemApi {
     this.error = undefined;
     this.totalInstructions = Number(environment.totalInstructions);
     this.heapWasmPages = heapWasmPages;
-    this.peakHeapBytes = BigInt(heapWasmPages) * BigInt(WASM_PAGE_BYTES);
+    this.#peakHeapPages = heapWasmPages;
     this.growableBytes = environment.growableBytes;
     this.balance = environment.balance;
-    if (this.logs.length > 0) this.logs = [];
+    this.#logs = NO_LOGS;
     this.#logBytes = 0;
-    this.effects = noEffects();
+    this.response = undefined;
+    this.calls = NO_CALLS;
+    this.cyclesAccepted = 0n;
+    this.cyclesBurned = 0n;
+    this.timer = undefined;
+    this.certifiedData = undefined;
+    this.messageAccepted = false;
     this.argument = 'arg' in entry ? entry.arg : entry.kind === 'reply_callback' ? entry.data : NO_BYTES;
     this.methodName = entry.kind === 'inspect_message' ? UTF8.encode(entry.method) : NO_BYTES;
     this.rejectCode =
@@ -296,7 +304,7 @@ export class SystemApi {
   }
 
   #respond(response: NonNullable<ExecutionResult['response']>): void {
-    this.effects.response = response;
+    this.response = response;
     this.#responded = true;
     this.#cyclesAvailable = 0n;
     this.#replyChunks = [];
@@ -304,10 +312,10 @@ export class SystemApi {
   }
 
   acceptMessage(): void {
-    if (this.effects.messageAccepted) {
+    if (this.messageAccepted) {
       this.fail(toolchainViolation('ic0.accept_message: the function was already called.'));
     }
-    this.effects.messageAccepted = true;
+    this.messageAccepted = true;
   }
 
   // --- calls ------------------------------------------------------------------------------------------------------
@@ -372,7 +380,7 @@ export class SystemApi {
     }
     this.#callsTo.set(key, sent + 1);
     if (replicated) this.balance -= prepaidFee;
-    this.effects.calls.push(pending.finish(replicated ? prepaidFee : 0n));
+    this.calls = [...this.calls, pending.finish(replicated ? prepaidFee : 0n)];
     return 0;
   }
 
@@ -406,7 +414,7 @@ export class SystemApi {
     const amount = maximum < this.#cyclesAvailable ? maximum : this.#cyclesAvailable;
     this.#cyclesAvailable -= amount;
     this.balance += amount;
-    this.effects.cyclesAccepted += amount;
+    this.cyclesAccepted += amount;
     return amount;
   }
 
@@ -414,7 +422,7 @@ export class SystemApi {
     const liquid = this.liquidBalance();
     const amount = maximum < liquid ? maximum : liquid;
     this.balance -= amount;
-    this.effects.cyclesBurned += amount;
+    this.cyclesBurned += amount;
     return amount;
   }
 
@@ -431,15 +439,19 @@ export class SystemApi {
    * other limits end the message.
    */
   approveHeapGrowth(fromWasmPages: number, byWasmPages: number): void {
-    const bytes = BigInt(byWasmPages) * BigInt(WASM_PAGE_BYTES);
-    const total = BigInt(fromWasmPages) * BigInt(WASM_PAGE_BYTES) + bytes;
+    const bytes = BigInt(byWasmPages) * WASM_PAGE;
+    const total = BigInt(fromWasmPages) * WASM_PAGE + bytes;
     const limit = this.environment.wasmMemoryLimitBytes;
     const limited = (this.context.bit & (CONTEXT_BITS.s | CONTEXT_BITS.I | CONTEXT_BITS.U)) !== 0;
     if (limited && limit !== 0n && total > limit) this.fail(wasmMemoryLimitExceeded(total, limit));
     if (bytes > this.growableBytes) this.fail(outOfMemory());
     this.growableBytes -= bytes;
     this.heapWasmPages = fromWasmPages + byWasmPages;
-    if (total > this.peakHeapBytes) this.peakHeapBytes = total;
+    if (this.heapWasmPages > this.#peakHeapPages) this.#peakHeapPages = this.heapWasmPages;
+  }
+
+  get peakHeapBytes(): bigint {
+    return BigInt(this.#peakHeapPages) * WASM_PAGE;
   }
 
   /** The size in pages, where the caller can only express 4 GiB. */
@@ -454,7 +466,7 @@ export class SystemApi {
   /** Grows stable memory; returns the previous size or -1. */
   growStable(pages: bigint, limitPages: bigint): bigint {
     const before = BigInt(this.stable.wasmPages);
-    const bytes = pages * BigInt(WASM_PAGE_BYTES);
+    const bytes = pages * WASM_PAGE;
     if (before + pages > limitPages || bytes > this.growableBytes) return -1n;
     this.growableBytes -= bytes;
     this.stable.grow(Number(pages));
@@ -517,11 +529,19 @@ export class SystemApi {
   }
 
   log(content: Uint8Array): void {
-    const capacity = this.limits.logBytes;
+    const capacity = this.limits.logBytes - LOG_RECORD_BYTES;
     const kept = content.length > capacity ? content.slice(0, capacity) : content;
-    this.logs.push(kept);
-    this.#logBytes += kept.length;
-    while (this.#logBytes > capacity) this.#logBytes -= this.logs.shift()?.length ?? 0;
+    if (this.#logs === NO_LOGS) this.#logs = [];
+    this.#logs.push(kept);
+    this.#logBytes += kept.length + LOG_RECORD_BYTES;
+    while (this.#logBytes > this.limits.logBytes) {
+      this.#logBytes -= (this.#logs.shift()?.length ?? 0) + LOG_RECORD_BYTES;
+    }
+  }
+
+  /** Lines of the message's log, the newest ones when there were too many. */
+  get logs(): readonly Uint8Array[] {
+    return this.#logs;
   }
 
   print(offset: number, size: number): void {
@@ -556,18 +576,6 @@ export interface EnvironmentVariable {
 
 /** The code by which `ic0.call_perform` says that the call could not be made. */
 const SYS_TRANSIENT = 2;
-
-function noEffects(): Effects {
-  return {
-    response: undefined,
-    calls: [],
-    cyclesAccepted: 0n,
-    cyclesBurned: 0n,
-    timer: undefined,
-    certifiedData: undefined,
-    messageAccepted: false,
-  };
-}
 
 function concatenated(chunks: readonly Uint8Array[], size: number): Uint8Array {
   const [first] = chunks;

@@ -259,7 +259,7 @@ export const SYSTEM_FUNCTIONS: readonly SystemFunction[] = [
         ),
       );
     }
-    api.effects.certifiedData = api.machine.heap.slice(source, source + size);
+    api.certifiedData = api.machine.heap.slice(source, source + size);
   }),
   systemFunction('data_certificate_present', '->i32', '*', FIXED, (api, f) => {
     api.enter(f, 0);
@@ -273,8 +273,8 @@ export const SYSTEM_FUNCTIONS: readonly SystemFunction[] = [
   }),
   systemFunction('global_timer_set', 'i64->i64', 'I G U Ry Rt C T', FIXED, (api, f, time) => {
     api.enter(f, 0);
-    const previous = api.effects.timer ?? api.environment.globalTimer ?? 0n;
-    api.effects.timer = time;
+    const previous = api.timer ?? api.environment.globalTimer ?? 0n;
+    api.timer = time;
     return previous;
   }),
   systemFunction('performance_counter', 'i32->i64', '* s', 200, (api, f, type) => {

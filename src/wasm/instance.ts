@@ -62,6 +62,8 @@ export class WasmInstance {
   readonly #counter: WebAssembly.Global | undefined;
   readonly #depth: WebAssembly.Global | undefined;
   readonly #reason: WebAssembly.Global;
+  readonly #save: (() => void) | undefined;
+  readonly #load: (() => void) | undefined;
   readonly #promising = new Map<unknown, (...values: unknown[]) => Promise<unknown>>();
 
   constructor(compiled: CompiledModule, instance: WebAssembly.Instance, map: WebAssembly.Memory | undefined) {
@@ -71,6 +73,8 @@ export class WasmInstance {
     this.#counter = this.#added('counter') as WebAssembly.Global | undefined;
     this.#depth = this.#added('depth') as WebAssembly.Global | undefined;
     this.#reason = this.#added('reason') as WebAssembly.Global;
+    this.#save = this.#added('save') as (() => void) | undefined;
+    this.#load = this.#added('load') as (() => void) | undefined;
   }
 
   #added(name: string): WebAssembly.ExportValue | undefined {
@@ -130,19 +134,26 @@ export class WasmInstance {
 
   // --- state ------------------------------------------------------------------------------------------------------------
 
-  /** @throws WasmError `uncapturable` when a global or a table holds a reference that is not one of this module's functions. */
-  capture(): InstanceState {
+  /**
+   * @param previous an earlier state of this instance: returned as it is when nothing has changed since.
+   * @throws WasmError `uncapturable` when a global or a table holds a reference that is not one of this module's functions.
+   */
+  capture(previous?: InstanceState): InstanceState {
     this.#assertCapturable();
     const { numericGlobals, referenceGlobals, writtenTables, dropFlags } = this.compiled.rewrite;
     const numbers = 16 * numericGlobals.length;
+    if (numbers + dropFlags > 0) {
+      // Narrow numbers leave the rest of their 16 bytes as they find it.
+      (this.#map as Uint8Array).fill(0, MAP_SCRATCH, MAP_SCRATCH + numbers);
+      this.#save?.();
+    }
+    const plain = referenceGlobals.length === 0 && writtenTables.length === 0;
+    if (plain && previous !== undefined && this.#savedAs(previous, numbers)) return previous;
     const globals = new Uint8Array(numbers + 4 * referenceGlobals.length);
     let droppedSegments = new Uint8Array(dropFlags);
     if (numbers + dropFlags > 0) {
-      (this.#added('save') as () => void)();
       const map = this.#map as Uint8Array;
       globals.set(map.subarray(MAP_SCRATCH, MAP_SCRATCH + numbers));
-      // Narrow numbers leave the rest of their 16 bytes as they found it.
-      this.#clearPadding(globals);
       droppedSegments = droppedSegments.map((_, i) => map[MAP_SCRATCH + numbers + 16 * i] as number);
     }
     const view = new DataView(globals.buffer);
@@ -152,6 +163,15 @@ export class WasmInstance {
     });
     const tables = writtenTables.map((index) => this.#captureTable(index));
     return { globals, tables, droppedSegments };
+  }
+
+  /** Whether the scratch space holds the numbers and flags of a state. */
+  #savedAs({ globals, droppedSegments }: InstanceState, numbers: number): boolean {
+    const map = this.#map as Uint8Array;
+    for (let i = 0; i < numbers; i++) if (map[MAP_SCRATCH + i] !== globals[i]) return false;
+    const flags = MAP_SCRATCH + numbers;
+    for (let i = 0; i < droppedSegments.length; i++) if (map[flags + 16 * i] !== droppedSegments[i]) return false;
+    return true;
   }
 
   /** @throws WasmError `state_mismatch` when the state is not one of this module's. */
@@ -173,7 +193,7 @@ export class WasmInstance {
         map.fill(0, MAP_SCRATCH + numbers + 16 * i, MAP_SCRATCH + numbers + 16 * i + 4);
         map[MAP_SCRATCH + numbers + 16 * i] = state.droppedSegments[i] as number;
       }
-      (this.#added('load') as () => void)();
+      this.#load?.();
     }
     const { buffer, byteOffset, byteLength } = state.globals;
     const view = new DataView(buffer, byteOffset, byteLength);
@@ -190,15 +210,6 @@ export class WasmInstance {
     if (!this.compiled.rewrite.captureState) {
       throw new WasmError('uncapturable', 'the module was rewritten without state capture');
     }
-  }
-
-  #clearPadding(globals: Uint8Array): void {
-    const { numericGlobals, module } = this.compiled.rewrite;
-    numericGlobals.forEach((index, i) => {
-      const type = module.globals[index]?.type as number;
-      const size = type === 0x7b ? 16 : type === 0x7e || type === 0x7c ? 8 : 4;
-      globals.fill(0, 16 * i + size, 16 * i + 16);
-    });
   }
 
   #captureTable(index: number): Uint8Array {
