@@ -122,7 +122,7 @@ export class InputLog {
           path,
           `the record at offset ${scan.end} is damaged; the log breaks off after height ${scan.lastHeight}`,
         );
-      rounds.push(...scan.rounds);
+      for (const round of scan.rounds) rounds.push(round);
       segments.push({ first, bytes: scan.end - HEADER_BYTES });
       expected = scan.lastHeight + 1;
       tail = { path, content, scan };
@@ -381,7 +381,14 @@ function readHeader(disk: Disk, path: string, content: Uint8Array, network: Uint
   return Number(view.getBigUint64(24, true));
 }
 
-function scanSegment(disk: Disk, path: string, content: Uint8Array, network: Uint8Array, first: Height): SegmentScan {
+function scanSegment(
+  disk: Disk,
+  path: string,
+  content: Uint8Array,
+  network: Uint8Array,
+  first: Height,
+  after: Height,
+): SegmentScan {
   const rounds: LoggedRound[] = [];
   const view = new DataView(content.buffer, content.byteOffset, content.length);
   let at = HEADER_BYTES;
