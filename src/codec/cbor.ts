@@ -46,7 +46,7 @@ const DEPTH_MAX = 128;
 export interface CborDecodeOptions {
   /** Levels of arrays, maps and tags; 128 by default. */
   readonly depthMax?: number;
-  /** Items of all kinds together, keys included; unbounded by default. A hostile body can hold one in every byte. */
+  /** Items of all kinds together, keys and chunks included; unbounded by default. A hostile body can hold one in every byte. */
   readonly itemsMax?: number;
 }
 
@@ -128,6 +128,10 @@ class Reader {
     }
   }
 
+  #count(): void {
+    if (++this.#items > this.#itemsMax) throw new CodecError('out_of_range', `more than ${this.#itemsMax} items`);
+  }
+
   #deeper(depth: number): number {
     if (depth >= this.#depthMax) throw new CodecError('too_deep', `nested deeper than ${this.#depthMax} levels`);
     return depth + 1;
@@ -192,6 +196,7 @@ class Reader {
       if (initial === 0xff) break;
       if (initial >> 5 !== major || (initial & 31) === 31)
         throw new CodecError('malformed', `invalid chunk at offset ${at} of the string at offset ${start}`);
+      this.#count();
       const chunk = this.#take(this.#length(initial & 31, at));
       if (major === 3) this.#text(chunk, at);
       chunks.push(chunk);

@@ -59,8 +59,8 @@ const FIXED_BYTES: ReadonlyMap<number, number> = new Map([
 
 /** Types nest at most this deep in a value; real arguments nest fewer than ten. */
 const DEPTH_MAX = 100;
-/** Values visited, beyond one per byte of the message: bounds vectors of values that take no bytes. */
-const FREE_STEPS = 10_000;
+/** Values visited; arguments of management calls have tens of them, for a blob counts as one. */
+const STEPS_MAX = 100_000;
 const TABLE_MAX = 10_000;
 
 interface CandidType {
@@ -74,12 +74,11 @@ interface CandidType {
 class CandidReader {
   readonly #bytes: Uint8Array;
   #at = 0;
-  #steps: number;
+  #steps = STEPS_MAX;
   readonly #types: CandidType[] = [];
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#steps = bytes.length + FREE_STEPS;
   }
 
   principalField(id: number): Principal | undefined {

@@ -55,6 +55,8 @@ export interface EnvelopeBounds {
   readonly readStatePathLabels: number;
 }
 
+/** `/subnet/<id>/node/<id>/public_key` is the longest path that there is. */
+const LABELS_MAX = 5;
 const NONCE_BYTES_MAX = 32;
 /** Items of a body: the longest chain of delegations has 20,000 targets, and paths that can be read 5,000 labels. */
 const ITEMS_MAX = 50_000;
@@ -65,8 +67,7 @@ const UINT64_MAX = 0xffff_ffff_ffff_ffffn;
 
 /** Decodes the body of a call or a query. @throws Refusal (400) saying what is wrong */
 export function decodeCall(body: Uint8Array, requestType: 'call' | 'query'): CallRequest {
-  return decode(body, requestType, (content, base) => ({
-    ...base,
+  return decode(body, requestType, (content) => ({
     canisterId: principal(content, 'canister_id'),
     methodName: required(content, 'method_name', 'text', isText),
     arg: required(content, 'arg', 'blob', isBlob),
@@ -74,12 +75,12 @@ export function decodeCall(body: Uint8Array, requestType: 'call' | 'query'): Cal
   }));
 }
 
-/** Decodes the body of a read_state request. @throws Refusal (400) */
+/** Decodes the body of a read_state request. @throws Refusal (400; 404 for a path longer than any in the state tree) */
 export function decodeReadState(body: Uint8Array, bounds: EnvelopeBounds): ReadStateRequest {
-  return decode(body, 'read_state', (content, base) => ({ ...base, paths: readPaths(content, bounds) }));
+  return decode(body, 'read_state', (content) => ({ paths: readPaths(content, bounds) }));
 }
 
-function decode<T>(body: Uint8Array, requestType: string, finish: (content: CborMap, base: RequestBase) => T): T {
+function decode<T>(body: Uint8Array, requestType: string, fieldsOf: (content: CborMap) => T): RequestBase & T {
   try {
     const envelope = decodeCbor(body, { itemsMax: ITEMS_MAX });
     if (!isMap(envelope)) throw malformed('a request is a map');
@@ -91,7 +92,8 @@ function decode<T>(body: Uint8Array, requestType: string, finish: (content: Cbor
     const nonce = optional(content, 'nonce', 'blob', isBlob);
     if (nonce !== undefined && nonce.length > NONCE_BYTES_MAX)
       throw malformed(`nonce has ${nonce.length} bytes, at most ${NONCE_BYTES_MAX} are allowed`);
-    return finish(content, {
+    return {
+      ...fieldsOf(content),
       sender: principal(content, 'sender'),
       ingressExpiry: uint64(content, 'ingress_expiry'),
       nonce,
@@ -100,8 +102,9 @@ function decode<T>(body: Uint8Array, requestType: string, finish: (content: Cbor
         senderSig: shorter(optional(envelope, 'sender_sig', 'blob', isBlob), 'sender_sig', SIGNATURE_BYTES_MAX),
         senderDelegation: delegations(envelope),
       },
+      // Last: hashing takes the longest.
       requestId: requestId(content as HashableMap),
-    });
+    };
   } catch (error) {
     if (error instanceof CodecError) throw malformed(error.message);
     throw error;
@@ -154,6 +157,7 @@ function readPaths(content: CborMap, bounds: EnvelopeBounds): readonly (readonly
     if (!isArray(path) || !path.every(isBlob)) throw malformed('a path is an array of blobs');
     if (path.length > bounds.readStatePathLabels)
       throw malformed(`a path of ${path.length} labels, at most ${bounds.readStatePathLabels} are allowed`);
+    if (path.length > LABELS_MAX) throw new Refusal(404, 'path', 'Invalid path requested.');
   }
   return paths as readonly (readonly Uint8Array[])[];
 }
