@@ -22,6 +22,8 @@ export interface Consensus {
   refresh(maxAgeMs: number): Promise<CertifiedState>;
   /** Resolves when the request is completed in a certified durable state, or with undefined after `timeoutMs`. */
   completion(requestIdHex: string, timeoutMs: number): Promise<CertifiedState | undefined>;
+  /** The newest certified and durable state once it is at `height` or above: at once when it already is. */
+  certifiedSince(height: Height): Promise<CertifiedState>;
   /** Resolves when `height` is durable. */
   durable(height: Height): Promise<void>;
   /** This node's clock, nanoseconds. */

@@ -154,6 +154,31 @@ function comply(
   });
 }
 
+describe('threads', () => {
+  const module = (source: string): URL => new URL(`data:text/javascript,${encodeURIComponent(source)}`);
+
+  test('a thread gets its data, answers, and ends when told to', async () => {
+    const thread = nodePlatform.threads.start(
+      module(`import { parentPort, workerData } from 'node:worker_threads';
+        parentPort.on('message', (number) => parentPort.postMessage(number * workerData.factor));`),
+      { data: { factor: 7 }, name: 'multiplier', stackMiB: 8 },
+    );
+    const answer = Promise.withResolvers<unknown>();
+    thread.listen(answer.resolve, answer.reject);
+    thread.post(6);
+    assert.equal(await answer.promise, 42);
+    await thread.stop();
+  });
+
+  test('what a thread throws is told', async () => {
+    const thread = nodePlatform.threads.start(module('throw new Error("no thread today")'));
+    const failed = Promise.withResolvers<Error>();
+    thread.listen(() => undefined, failed.resolve);
+    assert.match((await failed.promise).message, /no thread today/);
+    await thread.stop();
+  });
+});
+
 describe('simulated faults', () => {
   test('a power cut keeps what was synced and any part of the rest, by sectors', async () => {
     const seen = new Set<string>();

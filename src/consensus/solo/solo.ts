@@ -141,6 +141,12 @@ export class Solo implements Consensus {
     return this.#completionWaiters.wait(requestId, timeoutMs);
   }
 
+  certifiedSince(height: Height): Promise<CertifiedState> {
+    if (this.#certified !== undefined && this.#certified.height >= height) return Promise.resolve(this.#certified);
+    if (this.#ended()) return Promise.reject(this.#reason());
+    return this.#certifiedWaiters.wait(height);
+  }
+
   durable(height: Height): Promise<void> {
     if (height <= this.#durableHeight) return Promise.resolve();
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -386,6 +392,7 @@ export class Solo implements Consensus {
       this.#fail(error);
     } finally {
       this.#release(this.#reason());
+      await this.replica.close();
       store?.directory.close();
     }
     if (this.#failure !== undefined) throw this.#failure;
