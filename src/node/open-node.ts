@@ -12,7 +12,7 @@ import type { Log } from './log.ts';
 import { NodeError } from './node-error.ts';
 import { asNodeError } from './node-error-of.ts';
 import { type NodeKey, nodeKeyFromSeed } from './node-key.ts';
-import { SigningThread } from './signing-thread.ts';
+import { type SigningPlace, subnetSigner } from './subnet-signer.ts';
 
 export interface NodeOptions {
   /** Absent: nothing is written, and the network is gone when the node stops. */
@@ -24,6 +24,8 @@ export interface NodeOptions {
   readonly subnetType?: 'application' | 'system';
   readonly limits?: Limits;
   readonly platform?: Platform;
+  /** Default: `thread`. */
+  readonly signing?: SigningPlace;
   readonly log: Log;
   /** What `/api/v2/status` reports. */
   readonly implementationVersion: string;
@@ -85,7 +87,7 @@ class Opening {
     const { log, implementationVersion, listen } = this.#options;
     const directory = await this.#openDirectory();
     const seeds = directory ?? { key: () => Promise.resolve(this.#platform.entropy.bytes(32)) };
-    const signing = new SigningThread(this.#platform.threads, await seeds.key('subnet'));
+    const signing = subnetSigner(this.#options.signing ?? 'thread', this.#platform.threads, await seeds.key('subnet'));
     this.#undo.push(() => signing.stop());
     const nodeKey = nodeKeyFromSeed(await seeds.key('node'));
 
