@@ -189,6 +189,31 @@ const REFUSED: readonly (readonly [string, string, RegExp])[] = [
   ['externref global', '(module (global (mut externref) (ref.null extern)))', /Unsupported global type: externref/],
   ['table too large', '(module (table 1000001 funcref))', /invalid table section/],
   [
+    'data outside the memory',
+    '(module (memory 1) (data (i32.const 65535) "xy"))',
+    /invalid data segment of 2 bytes at 65535/,
+  ],
+  [
+    'data at a negative offset',
+    '(module (memory 1) (data (i32.const -1) "x"))',
+    /data segment of 1 bytes at 4294967295/,
+  ],
+  [
+    'data outside a 64-bit memory',
+    '(module (memory i64 1) (data (i64.const -1) "x"))',
+    /data segment of 1 bytes at 18446744073709551615/,
+  ],
+  [
+    'elements outside the table',
+    '(module (table 2 funcref) (func) (elem (i32.const 1) 0 0))',
+    /Segment of 2 elements at 1 does not fit its table/,
+  ],
+  [
+    'computed element offset',
+    '(module (global i32 (i32.const 0)) (table 2 funcref) (func) (elem (global.get 0) 0))',
+    /Invalid offset expression in element segment/,
+  ],
+  [
     'computed data offset',
     '(module (memory 1) (data (i32.add (i32.const 1) (i32.const 2)) "x"))',
     /invalid data section\. Invalid offset expression/,

@@ -1,5 +1,6 @@
 import { ErrorCode, type Limits, type UserError } from '../model/index.ts';
-import { type FunctionType, readFunctionNames, readModule, type WasmModule } from './module.ts';
+import { ByteReader } from './byte-reader.ts';
+import { type FunctionType, type Range, readFunctionNames, readModule, type WasmModule } from './module.ts';
 import { censusOfCode } from './validation-code.ts';
 import { SYSTEM_API_32, SYSTEM_API_64 } from './validation-imports.ts';
 import { I32, I64, isFunctionReference, isReference, type ValueType, valueTypeName } from './value-type.ts';
@@ -262,7 +263,6 @@ function readExports(module: WasmModule, limits: Limits): Exported {
 }
 
 const WASM_PAGE = 65_536n;
-const ABSENT_END = 0x0b;
 
 /** Memory, tables, globals and data: what an instance is made of. */
 function checkState(module: WasmModule, limits: Limits): void {
@@ -271,12 +271,30 @@ function checkState(module: WasmModule, limits: Limits): void {
       'data',
       `The number of data segments ${module.data.length} exceeds the maximum number allowed ${limits.moduleDataSegments}.`,
     );
+  const memoryBytes = (module.memories[0]?.minimum ?? 0n) * WASM_PAGE;
   for (const segment of module.data) {
     if (segment.offset === undefined) continue;
+    const offset = singleConstant(module, segment.offset);
     // One constant and the end: an offset that needs no instance to be known.
-    const opcode = module.bytes[segment.offset.start];
-    if ((opcode !== 0x41 && opcode !== 0x42) || !isSingleConstant(module.bytes, segment.offset.start))
-      throw badSection('data', 'Invalid offset expression in data segment');
+    if (offset === undefined) throw badSection('data', 'Invalid offset expression in data segment');
+    const length = segment.content.end - segment.content.start;
+    if (offset + BigInt(length) > memoryBytes)
+      throw new CanisterModuleError(
+        `Could not instrument wasm module of canister: Wasm module has invalid data segment of ${length} bytes at ${offset}.`,
+      );
+  }
+  for (const segment of module.elements) {
+    if (segment.offset === undefined) continue;
+    const offset = singleConstant(module, segment.offset);
+    if (offset === undefined)
+      throw new CanisterModuleError(
+        'Wasm module has an invalid element section. Invalid offset expression in element segment.',
+      );
+    const count = segment.functions?.length ?? segment.expressions?.length ?? 0;
+    if (offset + BigInt(count) > (module.tables[segment.table]?.bounds.minimum ?? 0n))
+      throw new CanisterModuleError(
+        `Wasm module has an invalid element section. Segment of ${count} elements at ${offset} does not fit its table.`,
+      );
   }
   for (const global of module.globals)
     if (isReference(global.type) && !isFunctionReference(global.type))
@@ -302,11 +320,13 @@ function checkState(module: WasmModule, limits: Limits): void {
     );
 }
 
-/** Whether the expression at `start` is `i32.const` or `i64.const` and then `end`. */
-function isSingleConstant(bytes: Uint8Array, start: number): boolean {
-  let at = start + 1;
-  while ((bytes[at] ?? 0) >= 0x80) at++;
-  return bytes[at + 1] === ABSENT_END;
+/** The unsigned value of an expression that is `i32.const` or `i64.const` and nothing else. */
+function singleConstant(module: WasmModule, expression: Range): bigint | undefined {
+  const reader = new ByteReader(module.bytes, expression.start, expression.end);
+  const opcode = reader.u8();
+  if (opcode !== 0x41 && opcode !== 0x42) return undefined;
+  const value = opcode === 0x41 ? BigInt.asUintN(32, BigInt(reader.s32())) : BigInt.asUintN(64, reader.s64());
+  return reader.u8() === 0x0b ? value : undefined;
 }
 
 const FUNCTION_NAME_BYTES = 1 << 20;
