@@ -100,7 +100,7 @@ export class CheckpointStore {
         const count = layersToMerge(snapshot, crowded);
         let kept: PageLayers = snapshot.layers;
         let own: number | undefined;
-        if (snapshot.dirty || count > 0) {
+        if (snapshot.changedPages > 0 || count > 0) {
           own = contents.length;
           contents.push(snapshot.through(count));
           const limit = Math.min(...kept.slice(0, count).map((layer) => layer.limit));
@@ -338,9 +338,8 @@ const LAYER_GROWTH = 4;
 /** How many of the newest layers the next section should replace. */
 function layersToMerge(snapshot: PageMapSnapshot, crowded: ReadonlySet<Height>): number {
   let count = 0;
-  if (snapshot.dirty) {
-    let pages = 0;
-    for (const _ of snapshot.through(0)) pages++;
+  if (snapshot.changedPages > 0) {
+    let pages = snapshot.changedPages;
     for (const { section } of snapshot.layers) {
       if (section.pageCount > pages * LAYER_GROWTH) break;
       pages += section.pageCount;

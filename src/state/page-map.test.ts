@@ -51,7 +51,7 @@ function checkpoint(map: PageMap, merge: number): () => PageLayers {
   return () => {
     let layers = snapshot.layers;
     const count = Math.min(merge, layers.length);
-    if (snapshot.dirty || count > 0) {
+    if (snapshot.changedPages > 0 || count > 0) {
       const limit = Math.min(...layers.slice(0, count).map((layer) => layer.limit));
       layers = [
         { section: new MemorySection(snapshot.through(count)), limit: Number.POSITIVE_INFINITY },
@@ -242,7 +242,7 @@ describe('page map', () => {
     map.resize(100);
     for (let page = 0; page < 1000; page++) map.write(page, filled(1), 0);
     checkpoint(map, 0)();
-    assert.equal(map.beginCheckpoint().dirty, false);
+    assert.equal(map.beginCheckpoint().changedPages, 0);
     map.write(500, filled(2), 0);
     map.write(500, filled(3), 0);
     const fork = map.fork();

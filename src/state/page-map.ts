@@ -1,5 +1,6 @@
 import { PAGE_BYTES, type PageStore, WASM_PAGE_BYTES } from '../model/index.ts';
 import {
+  bitCount,
   GROUP_PAGES,
   type GroupBits,
   limitBits,
@@ -145,7 +146,8 @@ export class PageMap implements PageStore {
   beginCheckpoint(): PageMapSnapshot {
     if (this.#base.pending) throw new Error('a checkpoint of this memory is under way');
     const content = this.fork();
-    const dirty = this.#hasDirty();
+    const changedPages = this.#countDirty();
+    const dirty = changedPages > 0;
     const layers = this.#layers();
     if (dirty || this.#baseLimit !== Number.POSITIVE_INFINITY) {
       // Forks taken from now on share this object, so they learn of the new layers as well.
@@ -157,7 +159,7 @@ export class PageMap implements PageStore {
     return {
       wasmPages: content.#wasmPages,
       layers,
-      dirty,
+      changedPages,
       through: (count) => content.#through(layers.slice(0, count)),
       complete(written: PageLayers): void {
         if (base === NO_BASE) return;
@@ -169,7 +171,7 @@ export class PageMap implements PageStore {
 
   /** Drops from memory what can be read again. Nothing happens while something is not on disk. */
   forget(): void {
-    if (this.#base.pending || this.#hasDirty()) return;
+    if (this.#base.pending || this.#countDirty() > 0) return;
     this.#root = undefined;
     this.#height = 0;
     this.#group = -1;
@@ -353,8 +355,10 @@ export class PageMap implements PageStore {
     return leaves;
   }
 
-  #hasDirty(): boolean {
-    return this.#dirtyLeaves().some(([, leaf]) => (leaf.dirtyLow | leaf.dirtyHigh) !== 0);
+  #countDirty(): number {
+    let count = 0;
+    for (const [, leaf] of this.#dirtyLeaves()) count += bitCount(leaf.dirtyLow) + bitCount(leaf.dirtyHigh);
+    return count;
   }
 
   /** Pages that differ from what lies below the upper layers, ascending. */
@@ -385,8 +389,8 @@ export interface PageMapSnapshot {
   readonly wasmPages: number;
   /** What is on disk already. */
   readonly layers: PageLayers;
-  /** Whether there is anything to write over the layers. */
-  readonly dirty: boolean;
+  /** How many pages the layers do not have as they are. */
+  readonly changedPages: number;
   /**
    * The pages, ascending, of a section that takes the place of the first `count` layers: 0 gives what changed since the
    * last checkpoint, `layers.length` everything.
