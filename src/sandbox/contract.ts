@@ -164,6 +164,11 @@ export interface ExecutionResult {
   readonly instructions: bigint;
   /** Absent on success. The message does not name the canister; the replica puts `Error from Canister <id>: ` before it. */
   readonly error?: UserError;
+  /**
+   * After a trap: the functions that were on the stack, innermost first, as their module names them; absent when it names
+   * none. It comes from the host's engine, so it is for the node's log and for answers to queries, never for the state.
+   */
+  readonly backtrace?: readonly string[];
   // All below are empty when there is an error, but for logs, which survive a trap.
   readonly response?:
     | { readonly kind: 'reply'; readonly data: Uint8Array }

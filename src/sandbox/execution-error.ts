@@ -234,6 +234,15 @@ export function failureOfTrap(kind: TrapKind): UserError {
   }
 }
 
+/** The error with a backtrace where the real replica has it: between what happened and the help. */
+export function withBacktrace(error: UserError, backtrace: readonly string[]): UserError {
+  const end = error.message.indexOf(`.\n${TRAP_HELP}`);
+  if (end < 0) return error;
+  const lines = backtrace.map((name) => `${name}\n`).join('');
+  const message = `${error.message.slice(0, end)}\nCanister Backtrace:\n${lines}${error.message.slice(end)}`;
+  return { code: error.code, message };
+}
+
 /** The line that a trap leaves in the canister's log; what `ic0.trap` said is logged when it is called. */
 export function trappedLog(error: UserError): Uint8Array | undefined {
   if (error.code !== ErrorCode.CanisterTrapped) return undefined;

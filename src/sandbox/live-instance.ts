@@ -1,5 +1,15 @@
 import { type Limits, type PageStore, type Principal, type UserError, WASM_PAGE_BYTES } from '../model/index.ts';
-import { createInstance, I32, I64, RESERVED_PREFIX, raiseTrap, trapKind, type WasmInstance } from '../wasm/index.ts';
+import {
+  createInstance,
+  I32,
+  I64,
+  RESERVED_PREFIX,
+  raiseTrap,
+  trapFrames,
+  trapKind,
+  WasmError,
+  type WasmInstance,
+} from '../wasm/index.ts';
 import type { EntryPoint, ExecutionEnvironment, FunctionClosure, WasmState } from './contract.ts';
 import { badSignature, failureOfTrap, functionNotFound, methodNotFound, trapped } from './execution-error.ts';
 import type { Heap, HeapPool } from './heap.ts';
@@ -185,8 +195,15 @@ export class LiveInstance implements Machine, Running {
 
   /** Runs a function in one go. */
   runPlain({ target, values }: Invocation): void {
-    if (values.length === 0) target();
-    else target(values[0]);
+    // Most of what a trap costs is the walk over the stack.
+    const frames = Error.stackTraceLimit;
+    Error.stackTraceLimit = this.module.named ? BACKTRACE_FRAMES : 0;
+    try {
+      if (values.length === 0) target();
+      else target(values[0]);
+    } finally {
+      Error.stackTraceLimit = frames;
+    }
   }
 
   /** Runs a function on a stack of its own, on which it can be suspended. */
@@ -210,6 +227,17 @@ export class LiveInstance implements Machine, Running {
       case 'none':
         return failureOfTrap(trapKind(thrown));
     }
+  }
+
+  /** Names of the functions on the stack when it trapped, innermost first; undefined when the module names none. */
+  backtrace(thrown: unknown): string[] | undefined {
+    if (!this.module.named || !(thrown instanceof Error)) return undefined;
+    const { compiled } = this.module;
+    const frames = trapFrames(thrown);
+    // A host function traps by a function of another module.
+    if (this.api.error !== undefined) frames.shift();
+    const own = frames.filter((index) => index < compiled.source.functions.length);
+    return own.map((index) => compiled.functionName(index) ?? `unknown function at index ${index}`);
   }
 
   // --- functions ----------------------------------------------------------------------------------------------------
@@ -280,12 +308,20 @@ export class LiveInstance implements Machine, Running {
     this.committed = this.#instance.capture(this.committed);
   }
 
-  /** Globals and tables as they were committed. */
+  /** Globals and tables as they were committed; a table that has grown cannot be made smaller again. */
   restoreState(): void {
-    if (this.committed !== undefined) this.#instance.restore(this.committed);
+    if (this.committed === undefined) return;
+    try {
+      this.#instance.restore(this.committed);
+    } catch (error) {
+      if (!(error instanceof WasmError)) throw error;
+      this.spoiled = true;
+    }
   }
 }
 
+/** The real replica has no such bound; deeper stacks are those of a runaway recursion. */
+const BACKTRACE_FRAMES = 50;
 const NO_VALUES: readonly unknown[] = [];
 
 function invocation(target: Invocation['target'] | undefined): Invocation | undefined {

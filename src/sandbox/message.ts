@@ -8,7 +8,7 @@ import {
   type Step,
 } from './contract.ts';
 import { contextOf, type ExecutionContext, keepsChanges } from './execution-context.ts';
-import { trappedLog } from './execution-error.ts';
+import { trappedLog, withBacktrace } from './execution-error.ts';
 import type { Lane } from './lane.ts';
 import type { CommittedImage, LiveInstance } from './live-instance.ts';
 
@@ -103,7 +103,7 @@ export class Message {
     } catch (thrown) {
       // The native stack was too short: the stacks that can be suspended are made as large as the limit needs.
       const again = live.outOfSlice || thrown instanceof RangeError;
-      if (!again) return this.#leave(this.#failed(this.#failureOf(thrown)));
+      if (!again) return this.#leave(this.#failed(this.#failureOf(thrown), live.backtrace(thrown)));
       this.#rollBack();
       if (live.spoiled) {
         live.holder = undefined;
@@ -162,7 +162,7 @@ export class Message {
         this.#rollBack();
         throw thrown;
       }
-      return this.#failed(this.#failureOf(thrown));
+      return this.#failed(this.#failureOf(thrown), live.backtrace(thrown));
     }
     return this.#succeeded();
   }
@@ -266,17 +266,21 @@ export class Message {
     return result;
   }
 
-  #failed(error: UserError): ExecutionResult {
+  #failed(failure: UserError, backtrace?: readonly string[]): ExecutionResult {
     const live = this.#live;
     const { api } = live;
     const executed = live.executed();
     this.#rollBack();
-    const line = trappedLog(error);
+    const line = trappedLog(failure);
     if (line !== undefined) api.log(line);
+    const shown = backtrace !== undefined && backtrace.length > 0;
+    // What leaves the one node that runs a query need not be the same on another.
+    const error = shown && !api.replicated ? withBacktrace(failure, backtrace) : failure;
     const image = this.#home.image();
     return {
       instructions: BigInt(executed),
       error,
+      ...(shown ? { backtrace } : {}),
       calls: [],
       cyclesAccepted: 0n,
       cyclesBurned: 0n,

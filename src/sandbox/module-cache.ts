@@ -7,6 +7,7 @@ import {
   compile,
   moduleTooLarge,
   notRewritable,
+  readFunctionNames,
   undecodable,
   validateCanisterModule,
   WasmError,
@@ -18,6 +19,8 @@ export interface LoadedModule extends PreparedModule {
   readonly compiled: CompiledModule;
   /** The functions of `ic0` that it imports. */
   readonly systemFunctions: readonly string[];
+  /** It has names for its functions, so backtraces are worth taking. */
+  readonly named: boolean;
   /** Entry points that used up a slice when they ran last: they start on a stack that can be suspended. */
   readonly longRunning: Set<string>;
 }
@@ -66,6 +69,7 @@ function load(hash: string, uploaded: Uint8Array, limits: Limits): LoadedModule 
       compileInstructions: info.compileInstructions,
       compiled: compile(bytes, { stackBytes: limits.stackBytes, tableElementsMax: limits.tableElements }),
       systemFunctions: systemFunctionsOf(info),
+      named: readFunctionNames(info.module).size > 0,
       longRunning: new Set(),
     };
   } catch (error) {

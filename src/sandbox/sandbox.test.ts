@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { DEFAULT_LIMITS } from '../model/index.ts';
+import { OWN_STACK_BYTES } from '../wasm/index.ts';
 import type { PausedExecution } from './contract.ts';
+import { createSandbox } from './sandbox.ts';
 import { canisterOf, environmentOf, replyOf, TestCanister, testSandbox, wasmOf } from './test-canister.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -395,4 +398,78 @@ test('the arguments of a message are not kept', async () => {
   assert.equal(text(await canister.update('echo', Buffer.from('hello'))), 'hello');
   assert.equal(text(await canister.update('echo', Buffer.from('x'))), 'x');
   assert.equal(text(await canister.update('echo')), '');
+});
+
+test('a trap names the functions on the stack, outside of replicated state', async () => {
+  const canister = new TestCanister(testSandbox());
+  const body = `
+    (func $inner (if (i32.eqz (i32.load (i32.const 0))) (then unreachable)))
+    (func $outer (call $inner))
+    (func $explains (call $trap (i32.const 0) (i32.const 0)))
+    (func (export "canister_update bad") (call $outer))
+    (func $query (export "canister_query look") (call $outer))
+    (func (export "canister_query explain") (call $explains))`;
+  await canister.install(canisterOf(body));
+  const replicated = await canister.update('bad');
+  assert.deepEqual(replicated.backtrace?.slice(0, 2), ['inner', 'outer']);
+  assert.doesNotMatch(replicated.error?.message ?? '', /Backtrace/);
+  const query = await canister.query('look');
+  assert.match(
+    query.error?.message ?? '',
+    /^Canister trapped: unreachable\nCanister Backtrace:\ninner\nouter\nquery\n\.\nConsider gracefully handling/,
+  );
+  assert.deepEqual((await canister.query('explain')).backtrace?.slice(0, 1), ['explains']);
+  const nameless = new TestCanister(testSandbox());
+  await nameless.install(wasmOf(canisterOf(body), { names: false }));
+  assert.equal((await nameless.query('look')).backtrace, undefined);
+});
+
+test('tables are rolled back and committed like the rest', async () => {
+  const canister = new TestCanister(testSandbox());
+  const wat = canisterOf(`(type $f (func (result i32))) (table 4 8 funcref) (elem (i32.const 0) $one $two)
+    (func $one (result i32) i32.const 1) (func $two (result i32) i32.const 2)
+    (func $swap (table.set (i32.const 0) (table.get (i32.const 1))) (drop (table.grow (table.get (i32.const 1)) (i32.const 1))))
+    (func (export "canister_update swap") (call $swap) (call $reply (i32.const 0) (i32.const 0)))
+    (func (export "canister_update bad") (call $swap) unreachable)
+    (func (export "canister_query get") (i32.store (i32.const 0) (call_indirect (type $f) (i32.const 0)))
+      (i32.store (i32.const 4) (table.size)) (call $reply (i32.const 0) (i32.const 8)))`);
+  await canister.install(wat);
+  const state = async (of: TestCanister): Promise<number[]> => {
+    const bytes = replyOf(await of.query('get'));
+    return [u32(bytes), u32(bytes, 4)];
+  };
+  assert.equal((await canister.update('bad')).error?.code, 'IC0502');
+  assert.deepEqual(await state(canister), [1, 4]);
+  assert.equal((await canister.update('swap')).error, undefined);
+  assert.deepEqual(await state(canister), [2, 5]);
+  const other = new TestCanister(testSandbox());
+  Object.assign(other, { heap: canister.heap, stable: canister.stable, wasmState: canister.wasmState });
+  other.module = other.sandbox.prepare(wasmOf(wat));
+  assert.deepEqual(await state(other), [2, 5]);
+  assert.equal((await other.update('bad')).error?.code, 'IC0502');
+  assert.deepEqual(await state(other), [2, 5]);
+});
+
+test('few live instances serve many canisters, and no heap shows a former tenant', async () => {
+  const sandbox = createSandbox({ limits: { ...DEFAULT_LIMITS, stackBytes: OWN_STACK_BYTES }, liveInstances: 3 });
+  const wat = canisterOf(
+    `(func (export "canister_update fill") (call $msg_arg_data_copy (i32.const 0) (i32.const 0) (i32.const 8))
+       (memory.fill (i32.load (i32.const 0)) (i32.load (i32.const 4)) (i32.const 9000))
+       (i64.store (i32.const 0) (i64.const 0)))
+     (func (export "canister_query sum") (local $i i32) (local $sum i32)
+       (loop $next (local.set $sum (i32.add (local.get $sum) (i32.load8_u (local.get $i))))
+         (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 65536))))
+       (i32.store (i32.const 0) (local.get $sum)) (call $reply (i32.const 0) (i32.const 4)))`,
+  );
+  const canisters = Array.from({ length: 9 }, (_, n) => new TestCanister(sandbox, BigInt(n + 1)));
+  for (const canister of canisters) await canister.install(wat);
+  const sum = async (canister: TestCanister): Promise<number> => u32(replyOf(await canister.query('sum')));
+  for (const round of [1, 2, 3]) {
+    for (const [n, canister] of canisters.entries()) {
+      assert.equal(await sum(canister), round === 1 ? 0 : 9_000 * (n + round - 1));
+      const arg = new Uint8Array(Uint32Array.of(100 + 3_000 * n, n + round).buffer);
+      assert.equal((await canister.update('fill', arg)).error, undefined);
+    }
+    sandbox.evict((canisters[round] as TestCanister).id);
+  }
 });

@@ -1,4 +1,5 @@
 import { DEFAULT_LIMITS, type Limits, type PageStore, type Principal } from '../model/index.ts';
+import { v8Flags } from '../wasm/index.ts';
 import type {
   CanisterImage,
   EntryPoint,
@@ -25,10 +26,20 @@ const LIVE_INSTANCES = 1_000;
 const POOLED_HEAPS = 64;
 const PREPARED_MODULES = 256;
 
-/** Runs messages on this thread. */
+/**
+ * Runs messages on this thread. Sets the flags of V8 that make suspendable stacks as large as the stack limit needs: they
+ * count for stacks made from then on, so a process should have one stack limit.
+ */
 export function createSandbox(options: SandboxOptions = {}): Sandbox {
-  return new ThreadSandbox(options.limits ?? DEFAULT_LIMITS, options.liveInstances ?? LIVE_INSTANCES);
+  const limits = options.limits ?? DEFAULT_LIMITS;
+  for (const flag of v8Flags(limits.stackBytes)) engine?.setFlagsFromString(flag);
+  return new ThreadSandbox(limits, options.liveInstances ?? LIVE_INSTANCES);
 }
+
+/** The host's access to V8, found without an import so that the module also loads where there is none. */
+const engine = globalThis.process?.getBuiltinModule?.('node:v8') as
+  | { setFlagsFromString(flag: string): void }
+  | undefined;
 
 class ThreadSandbox implements Sandbox {
   readonly #lane = new Lane();
@@ -146,7 +157,7 @@ class ThreadSandbox implements Sandbox {
   #makeReady(image: CanisterImage, environment: ExecutionEnvironment): LiveInstance {
     const { key } = image.id;
     const present = this.#live.get(key);
-    if (present?.holder !== undefined && present.view === undefined) {
+    if (present?.holder !== undefined && present.view === undefined && present.heapStore === image.heap) {
       throw new Error(`canister ${image.id.toText()} runs another message`);
     }
     // A query that has it keeps it.

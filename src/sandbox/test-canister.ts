@@ -26,10 +26,10 @@ import { SYSTEM_FUNCTIONS } from './system-functions.ts';
 
 const wabt = await wabtFactory();
 
-export function wasmOf(wat: string): Uint8Array {
+export function wasmOf(wat: string, options: { readonly names?: boolean } = {}): Uint8Array {
   const module = wabt.parseWat('canister.wat', wat, { memory64: true, tail_call: true, bulk_memory: true });
   try {
-    return new Uint8Array(module.toBinary({ write_debug_names: true }).buffer);
+    return new Uint8Array(module.toBinary({ write_debug_names: options.names ?? true }).buffer);
   } finally {
     module.destroy();
   }
