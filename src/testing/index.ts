@@ -18,9 +18,9 @@ export {
   type CallOptions,
   createNetwork,
   type Duration,
+  InProcessNetwork,
   type InstallOptions,
   type LogRecord,
   type NetworkOptions,
   type PrincipalLike,
-  TestNetwork,
-} from './test-network.ts';
+} from './in-process-network.ts';

@@ -45,6 +45,9 @@ async function crashes(count: number, args: readonly string[]): Promise<{ stateD
   return { stateDir, ledger };
 }
 
+/** Verifying takes the clients longer than the network takes to answer; other tests do it. */
+const trusting = (): Promise<boolean> => Promise.resolve(true);
+
 /** Appends records one after the other until the network is gone. */
 async function load(network: NetworkProcess, journal: Principal, ledger: Ledger): Promise<void> {
   const agent = HttpAgent.createSync({
@@ -59,7 +62,7 @@ async function load(network: NetworkProcess, journal: Principal, ledger: Ledger)
     const arg = new Uint8Array(8);
     new DataView(arg.buffer).setBigUint64(0, record, true);
     try {
-      await agent.update(journal, { methodName: 'append', arg });
+      await agent.update(journal, { methodName: 'append', arg }, { blsVerify: trusting });
       ledger.acknowledged.add(record);
     } catch {
       return;

@@ -74,12 +74,12 @@ const DEFAULT_CYCLES = 100_000_000_000_000n;
 const PATIENCE_MS = 2 ** 31 - 1;
 
 /** Starts a network for a test. Close it with `await using` or `close`. */
-export async function createNetwork(options: NetworkOptions = {}): Promise<TestNetwork> {
-  return TestNetwork.create(options);
+export async function createNetwork(options: NetworkOptions = {}): Promise<InProcessNetwork> {
+  return InProcessNetwork.create(options);
 }
 
 /** A network in this process. Made by `createNetwork`. */
-export class TestNetwork implements AsyncDisposable {
+export class InProcessNetwork implements AsyncDisposable {
   readonly #node: PerdureNode;
   readonly #machine: SimulatedPlatform;
   readonly #limits: Limits;
@@ -92,7 +92,7 @@ export class TestNetwork implements AsyncDisposable {
   }
 
   /** See `createNetwork`. */
-  static async create(options: NetworkOptions): Promise<TestNetwork> {
+  static async create(options: NetworkOptions): Promise<InProcessNetwork> {
     const machine = new SimulatedPlatform(options.seed ?? 1);
     const start = options.startTime ?? new Date();
     machine.clock.step(BigInt(start.getTime()) * 1_000_000n - machine.clock.now());
@@ -113,7 +113,7 @@ export class TestNetwork implements AsyncDisposable {
       log: new Log({ write, level: 'info', json: false }),
       implementationVersion: 'perdure/testing',
     });
-    return new TestNetwork(node, machine, limits);
+    return new InProcessNetwork(node, machine, limits);
   }
 
   /** The network's public key, DER, 133 bytes: what agents verify against. */

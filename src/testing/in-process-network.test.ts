@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { Actor, HttpAgent } from '@icp-sdk/core/agent';
 import { IDL } from '@icp-sdk/core/candid';
-import { CallRejected, createNetwork, type TestNetwork } from './index.ts';
+import { CallRejected, createNetwork, type InProcessNetwork } from './index.ts';
 
 const TALLY = Uint8Array.from(readFileSync(new URL('../../examples/tally/tally.wasm', import.meta.url)));
 const ALICE = 'w7x7r-cok77-xa';
@@ -69,7 +69,7 @@ test('time stands still until the test moves it', async () => {
 });
 
 test('the same test gives the same history; networks side by side do not meet', async () => {
-  const run = async (network: TestNetwork): Promise<string> => {
+  const run = async (network: InProcessNetwork): Promise<string> => {
     const canister = await network.install(TALLY);
     for (let n = 0; n < 5; n++) await network.update(canister, 'increment');
     await network.advanceTime({ minutes: 5 });
