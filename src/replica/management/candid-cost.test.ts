@@ -63,6 +63,8 @@ test('what would cost without end is refused', () => {
   assert.match(String(problem(1, 0x6e, 0, 1, 0, ...new Array(1_000).fill(1), 0)), /Recursion/);
   // a record that contains itself
   assert.match(String(problem(1, 0x6c, 1, 0, 0, 1, 0)), /Recursion|cost/);
+  // a number of a hundred bytes
+  assert.match(String(problem(0, 1, 0x7d, ...new Array(100).fill(0x80), 0)), /number too large/);
   // a table of 2^28 types, a record of 2^28 fields
   assert.notEqual(problem(0x80, 0x80, 0x80, 0x80, 1), undefined);
   assert.notEqual(problem(1, 0x6c, 0x80, 0x80, 0x80, 0x80, 1), undefined);

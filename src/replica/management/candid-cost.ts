@@ -7,6 +7,8 @@
 /** Values that a message of n bytes may hold: n + this. */
 const STEPS_BEYOND_BYTES = 10_000;
 const DEPTH_MAX = 128;
+/** Of a `nat` or `int`: decoding one takes time in the square of its length, and none here needs more than 19. */
+const NUMBER_BYTES_MAX = 64;
 const TYPES_MAX = 10_000;
 
 type TypeDefinition =
@@ -128,7 +130,8 @@ class Walk {
     switch (type) {
       case NAT:
       case INT:
-        while ((this.#byte() & 0x80) !== 0);
+        for (let length = 1; (this.#byte() & 0x80) !== 0; length++)
+          if (length >= NUMBER_BYTES_MAX) throw new Unsound('number too large');
         return;
       case TEXT:
         this.#take(this.#natural());

@@ -352,6 +352,7 @@ export type ResultName =
   | 'subnet_metrics';
 
 const REASON_CHARACTERS = 500;
+const PRINCIPAL_BYTES_MAX = 29;
 
 /** The payload is not of the type it should be. */
 export class PayloadRefused extends Error {
@@ -389,8 +390,11 @@ export function encodeNothing(): Uint8Array {
   return Uint8Array.from(IDL.encode([], []));
 }
 
+/** @throws PayloadRefused (IC0408) when it is longer than principals are */
 export function principalOf(wire: WirePrincipal): Principal {
-  return Principal.fromBytes(wire.toUint8Array());
+  const bytes = wire.toUint8Array();
+  if (bytes.length > PRINCIPAL_BYTES_MAX) throw new PayloadRefused(`a principal of ${bytes.length} bytes`);
+  return Principal.fromBytes(bytes);
 }
 
 export function wireOf(principal: Principal): CandidPrincipal {

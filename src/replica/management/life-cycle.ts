@@ -38,7 +38,7 @@ export function provisionalCreateCanister(task: Task): Uint8Array {
   const { call, host } = task;
   const args = decode('provisional_create_canister_with_cycles', call.arg);
   if (!host.state.network.provisional) throw refusal.provisionalNotAllowed();
-  const amount = given(args.amount) ?? PROVISIONAL_CYCLES;
+  const amount = atMost(given(args.amount) ?? PROVISIONAL_CYCLES, CYCLES_MAX);
   const specified = given(args.specified_id);
   const reply = create(
     task,
@@ -56,8 +56,9 @@ export function provisionalTopUp(task: Task): Uint8Array {
   const args = decode('provisional_top_up_canister', call.arg);
   if (!host.state.network.provisional) throw refusal.provisionalNotAllowed();
   const canister = canisterOf(task, principalOf(args.canister_id));
-  canister.balance += args.amount;
-  mint(host.state, args.amount);
+  const amount = atMost(args.amount, CYCLES_MAX - canister.balance);
+  canister.balance += amount;
+  mint(host.state, amount);
   host.changed(canister.id);
   return encodeNothing();
 }
@@ -70,6 +71,13 @@ export function depositCycles(task: Task): Uint8Array {
   call.cycles = 0n;
   host.changed(canister.id);
   return encodeNothing();
+}
+
+/** Cycles are 128-bit numbers; what would be more is cut off. */
+const CYCLES_MAX: Cycles = (1n << 128n) - 1n;
+
+function atMost(amount: Cycles, max: Cycles): Cycles {
+  return amount < max ? amount : max;
 }
 
 function create(
