@@ -24,6 +24,8 @@ import { type CanisterState, PageMap, type SubnetState } from '../state/index.ts
 import type { CertifiedState, SubnetPort } from './contract.ts';
 
 const MILLION = 1_000_000n;
+/** One key for all: making it takes longer than most tests. */
+let signer: Promise<BlsSigner> | undefined;
 
 /**
  * A subnet without a replica, for the tests of the gateway: scripted answers, a real state tree, a real BLS key and a
@@ -57,9 +59,9 @@ export class TestSubnet implements SubnetPort {
   #certified: CertifiedState | undefined;
   #wakers: (() => void)[] = [];
 
-  static async create(seed = 7): Promise<TestSubnet> {
-    const bls = await createBlsSigner(blsSecretKeyFromSeed(new Uint8Array(32).fill(seed)));
-    const subnet = new TestSubnet(bls);
+  static async create(): Promise<TestSubnet> {
+    signer ??= createBlsSigner(blsSecretKeyFromSeed(new Uint8Array(32).fill(7)));
+    const subnet = new TestSubnet(await signer);
     subnet.round();
     return subnet;
   }
