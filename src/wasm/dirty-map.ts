@@ -2,6 +2,8 @@ import { ByteWriter } from './byte-writer.ts';
 import { MAP_LEVEL1, MAP_LEVEL2_SHIFT, MAP_PAGES, MAP_WASM_PAGES, PAGE_SHIFT, SLACK } from './map-layout.ts';
 
 const PAGE_BYTES = 1 << PAGE_SHIFT;
+/** Last page of a 32-bit address space. */
+const TOP_PAGE_32 = (1 << 20) - 1;
 const LEVEL2_BYTES = MAP_PAGES >> MAP_LEVEL2_SHIFT;
 
 /** The committed bytes of a page, undefined where all are zero. */
@@ -68,8 +70,6 @@ export class DirtyMap {
     const marked = this.collect();
     const pages = heap.length / PAGE_BYTES;
     const dirty: number[] = [];
-    // Addresses of a full 32-bit heap wrap around.
-    const wraps = pages === 1 << 20;
     const last = marked.length - 1;
     for (let i = 0; i <= last; i++) {
       const page = marked[i] as number;
@@ -82,12 +82,13 @@ export class DirtyMap {
       const after = page + 1;
       if (after < pages && marked[i + 1] !== after && changed(heap, committed, after, 0)) dirty.push(after);
     }
-    if (wraps && dirty.length > 0) {
-      const top = pages - 1;
-      if (dirty[0] === 0 && dirty[dirty.length - 1] !== top && changed(heap, committed, top, PAGE_BYTES - SLACK)) {
+    // 32-bit addresses wrap around: the last page of the address space and the first are neighbours.
+    if (last >= 0 && pages > 0) {
+      const top = TOP_PAGE_32;
+      if (marked[last] === top && dirty[0] !== 0 && changed(heap, committed, 0, 0)) dirty.unshift(0);
+      if (marked[0] === 0 && pages > top && marked[last] !== top && changed(heap, committed, top, PAGE_BYTES - SLACK)) {
         dirty.push(top);
       }
-      if (dirty[dirty.length - 1] === top && dirty[0] !== 0 && changed(heap, committed, 0, 0)) dirty.unshift(0);
     }
     return dirty;
   }

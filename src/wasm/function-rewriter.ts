@@ -93,9 +93,9 @@ const NEVER_NAN = 4;
 /** While locals are being classified: whatever local (class - VARIABLE) holds. */
 const VARIABLE = 16;
 
-// Where an operand's value is known from, besides a local's index (>= 0).
+// Numbers of values that are not numbered one by one.
 const UNKNOWN = -1;
-const CONSTANT = -2;
+const CONSTANT = 0;
 
 // Kinds of control frames: the opcode less 2 (block 0, loop 1, if 2), or the function itself.
 const LOOP = 1;
@@ -129,6 +129,10 @@ interface Control {
   height: number;
   facts: number;
   counter: number;
+  /** Position in the source where it opened. */
+  start: number;
+  /** How many closed ranges there were. */
+  closed: number;
 }
 
 /** Rewrites one body after the other; holds the scratch space. */
@@ -164,21 +168,30 @@ export class FunctionRewriter {
   #returns = 0;
   #lastAssigned: number[] = [];
 
-  // Abstract operands: type, float class, known base (local, constant) with its version and distance.
+  // Abstract operands: type; float class; the value as a numbered value plus a distance, UNKNOWN where it has no number;
+  // and the local plus a distance that it was read from, or -1.
   readonly #type: ValueType[] = [];
   readonly #class: number[] = [];
-  readonly #base: number[] = [];
-  readonly #version: number[] = [];
+  readonly #value: number[] = [];
   readonly #delta: number[] = [];
+  readonly #local_: number[] = [];
+  readonly #localDelta: number[] = [];
   #height = 0;
 
   readonly #control: Control[] = [];
-  #versions: number[] = [];
-  #nextVersion = 1;
+  // What each local holds, and the source position since when; see `#read`.
+  #localValue: number[] = [];
+  #localValueDelta: number[] = [];
+  #since: number[] = [];
+  #nextValue = 1;
+  // Closed ranges of the source, ascending and apart: blocks at whose ends other paths joined.
+  readonly #closedStart: number[] = [];
+  readonly #closedEnd: number[] = [];
+  #closed = 0;
+  #loopStart = -1;
 
-  // Marked already: bytes [low, high) from a base.
-  readonly #factBase: number[] = [];
-  readonly #factVersion: number[] = [];
+  // Marked already: bytes [low, high) from a numbered value.
+  readonly #factValue: number[] = [];
   readonly #factLow: number[] = [];
   readonly #factHigh: number[] = [];
   #facts = 0;
@@ -567,7 +580,7 @@ export class FunctionRewriter {
   }
 
   #isDirty(value: number): boolean {
-    return value === SCALAR || value === LANES32 || value === LANES64;
+    return this.#plan.canonicalNaN && (value === SCALAR || value === LANES32 || value === LANES64);
   }
 
   /** Makes `count` operands under the top `under` ones show canonical bits only. */
@@ -637,7 +650,6 @@ export class FunctionRewriter {
       out.u32(local);
     }
     this.#class[slot] = CLEAN;
-    this.#base[slot] = UNKNOWN;
   }
 
   // --- emitting -----------------------------------------------------------------------------------------------------
@@ -682,14 +694,83 @@ export class FunctionRewriter {
     return local;
   }
 
-  #push(type: ValueType, floatClass: number = CLEAN, base: number = UNKNOWN, version = 0, delta = 0): void {
+  #push(
+    type: ValueType,
+    floatClass: number = CLEAN,
+    value: number = UNKNOWN,
+    delta = 0,
+    local = -1,
+    localDelta = 0,
+  ): void {
     const at = this.#height++;
     this.#type[at] = type;
     this.#class[at] = floatClass;
-    this.#base[at] = base;
-    this.#version[at] = version;
+    this.#value[at] = value;
     this.#delta[at] = delta;
+    this.#local_[at] = local;
+    this.#localDelta[at] = localDelta;
     if (this.#height > this.#depthMax) this.#depthMax = this.#height;
+  }
+
+  // --- values of locals, numbered, so that marks of the same base are seen to be the same ------------------------------
+
+  /** Whether what is known since a position may not hold here: another path joined, or a loop may have changed it. */
+  #isStale(local: number): boolean {
+    const since = this.#since[local] as number;
+    if (since < this.#loopStart && (this.#lastAssigned[local] as number) > this.#loopStart) return true;
+    let low = 0;
+    let high = this.#closed;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#closedEnd[middle] as number) <= since) low = middle + 1;
+      else high = middle;
+    }
+    return low < this.#closed && (this.#closedStart[low] as number) <= since;
+  }
+
+  #read(local: number): void {
+    if (this.#isStale(local)) {
+      this.#localValue[local] = this.#nextValue++;
+      this.#localValueDelta[local] = 0;
+      this.#since[local] = this.#at;
+    }
+    this.#push(
+      this.#localTypes[local] as number,
+      this.#classOfLocal(local),
+      this.#localValue[local] as number,
+      this.#localValueDelta[local] as number,
+      local,
+    );
+  }
+
+  /** Takes the top operand into a local. */
+  #write(local: number): void {
+    const top = this.#height - 1;
+    const value = this.#value[top] as number;
+    this.#localValue[local] = value === UNKNOWN ? this.#nextValue++ : value;
+    this.#localValueDelta[local] = value === UNKNOWN ? 0 : (this.#delta[top] as number);
+    this.#since[local] = this.#at;
+    this.#pop(1);
+  }
+
+  /** At the end of a block where paths join: what was learnt inside does not hold behind. */
+  #join(frame: Control): void {
+    this.#closed = frame.closed;
+    this.#closedStart[this.#closed] = frame.start;
+    this.#closedEnd[this.#closed] = this.#pos;
+    this.#closed++;
+    this.#facts = Math.min(this.#facts, frame.facts);
+  }
+
+  #innermostLoop(): void {
+    this.#loopStart = -1;
+    for (let i = this.#control.length - 1; i >= 0; i--) {
+      const frame = this.#control[i] as Control;
+      if (frame.kind === LOOP) {
+        this.#loopStart = frame.start;
+        return;
+      }
+    }
   }
 
   #pop(count: number): void {
@@ -811,8 +892,12 @@ export class FunctionRewriter {
     this.#facts = 0;
     this.#segment = 0;
     this.#control.length = 0;
-    this.#versions = new Array<number>(this.#localTypes.length).fill(0);
-    this.#nextVersion = 1;
+    this.#localValue = this.#localTypes.map((_, local) => local + 1);
+    this.#localValueDelta = new Array<number>(this.#localTypes.length).fill(0);
+    this.#since = new Array<number>(this.#localTypes.length).fill(body.code - 1);
+    this.#nextValue = this.#localTypes.length + 1;
+    this.#closed = 0;
+    this.#loopStart = -1;
     this.#copied = body.code;
     this.#pos = body.code;
     this.#pageLocal = -1;
@@ -836,6 +921,8 @@ export class FunctionRewriter {
       height: 0,
       facts: 0,
       counter: IN_LOCAL,
+      start: body.code,
+      closed: 0,
     });
 
     for (;;) {
@@ -869,10 +956,12 @@ export class FunctionRewriter {
             height: this.#height,
             facts: this.#facts,
             counter: this.#counterState,
+            start: this.#at,
+            closed: this.#closed,
           });
           this.#pushAll(signature.parameters);
           if (op === 0x03) {
-            this.#enterLoop();
+            this.#loopStart = this.#at;
             this.#counterState = IN_LOCAL;
             this.#nextSegment(true);
           } else if (op === 0x04) {
@@ -949,30 +1038,20 @@ export class FunctionRewriter {
           this.#select(declared);
           break;
         }
-        case 0x20: {
-          const local = this.#u32();
-          this.#push(
-            this.#localTypes[local] as number,
-            this.#classOfLocal(local),
-            local,
-            this.#versions[local] as number,
-          );
+        case 0x20:
+          this.#read(this.#u32());
           break;
-        }
         case 0x21: {
           const local = this.#u32();
           this.#assign(local);
-          this.#pop(1);
-          this.#versions[local] = this.#nextVersion++;
+          this.#write(local);
           break;
         }
         case 0x22: {
           const local = this.#u32();
           this.#assign(local);
-          this.#pop(1);
-          const version = this.#nextVersion++;
-          this.#versions[local] = version;
-          this.#push(this.#localTypes[local] as number, this.#classOfLocal(local), local, version);
+          this.#write(local);
+          this.#read(local);
           break;
         }
         case 0x23:
@@ -1013,7 +1092,7 @@ export class FunctionRewriter {
           this.#reader.pos = this.#pos;
           const value = this.#reader.s32();
           this.#pos = this.#reader.pos;
-          this.#push(I32, CLEAN, CONSTANT, 0, value);
+          this.#push(I32, CLEAN, CONSTANT, value);
           break;
         }
         case 0x42: {
@@ -1021,7 +1100,7 @@ export class FunctionRewriter {
           const value = Number(this.#reader.s64());
           this.#pos = this.#reader.pos;
           const known = Math.abs(value) < 2 ** 40;
-          this.#push(I64, CLEAN, known ? CONSTANT : UNKNOWN, 0, known ? value : 0);
+          this.#push(I64, CLEAN, known ? CONSTANT : UNKNOWN, known ? value : 0);
           break;
         }
         case 0x43: {
@@ -1192,22 +1271,30 @@ export class FunctionRewriter {
     const top = this.#height - 1;
     const sign = op === 0x6a || op === 0x7c ? 1 : -1;
     const type = op === 0x6a || op === 0x6b ? I32 : I64;
-    let base = UNKNOWN;
-    let version = 0;
+    // The operand that is a constant, and the other one.
+    const constant =
+      this.#value[top] === CONSTANT ? top : sign === 1 && this.#value[top - 1] === CONSTANT ? top - 1 : -1;
+    const other = constant === top ? top - 1 : top;
+    let value = UNKNOWN;
     let delta = 0;
-    if (this.#base[top] === CONSTANT && this.#base[top - 1] !== UNKNOWN) {
-      base = this.#base[top - 1] as number;
-      version = this.#version[top - 1] as number;
-      delta = (this.#delta[top - 1] as number) + sign * (this.#delta[top] as number);
-    } else if (sign === 1 && this.#base[top - 1] === CONSTANT && this.#base[top] !== UNKNOWN) {
-      base = this.#base[top] as number;
-      version = this.#version[top] as number;
-      delta = (this.#delta[top - 1] as number) + (this.#delta[top] as number);
+    let local = -1;
+    let localDelta = 0;
+    if (constant >= 0) {
+      const step = sign * (this.#delta[constant] as number);
+      value = this.#value[other] as number;
+      delta = (this.#delta[other] as number) + step;
+      local = this.#local_[other] as number;
+      localDelta = (this.#localDelta[other] as number) + step;
     }
-    if (type === I32) delta |= 0;
-    else if (Math.abs(delta) >= 2 ** 40) base = UNKNOWN;
+    if (type === I32) {
+      delta |= 0;
+      localDelta |= 0;
+    } else if (Math.abs(delta) >= 2 ** 40 || Math.abs(localDelta) >= 2 ** 40) {
+      value = UNKNOWN;
+      local = -1;
+    }
     this.#pop(2);
-    this.#push(type, CLEAN, base, version, delta);
+    this.#push(type, CLEAN, value, delta, local, localDelta);
   }
 
   #select(declared: ValueType | undefined): void {
@@ -1242,30 +1329,27 @@ export class FunctionRewriter {
 
   /** The values that a conditional branch may carry away stay on the stack with the label's types. */
   #forget(count: number): void {
-    for (let i = Math.max(0, this.#height - count); i < this.#height; i++) this.#base[i] = UNKNOWN;
-  }
-
-  #enterLoop(): void {
-    // A base that is assigned anywhere below may change between two rounds.
-    for (let i = 0; i < this.#facts; i++) {
-      const local = this.#factBase[i] as number;
-      if (local >= 0 && (this.#lastAssigned[local] as number) > this.#at) this.#versions[local] = this.#nextVersion++;
+    for (let i = Math.max(0, this.#height - count); i < this.#height; i++) {
+      this.#value[i] = UNKNOWN;
+      this.#local_[i] = -1;
     }
   }
 
   #else(frame: Control): void {
     this.#height = frame.height;
-    this.#facts = Math.min(this.#facts, frame.facts);
+    // What the first arm assigned, this one does not see.
+    this.#join(frame);
     this.#pushAll(frame.signature.parameters);
     this.#counterState = frame.counter;
-    // Locals assigned in the other arm have new versions already; their old values are what this arm sees, unnamed.
     this.#nextSegment(false);
   }
 
   #end(frame: Control): void {
     this.#control.pop();
     this.#height = frame.height;
-    this.#facts = Math.min(this.#facts, frame.facts);
+    // A loop is left at its end from its last round only: nothing joins there.
+    if (frame.kind === LOOP) this.#innermostLoop();
+    else this.#join(frame);
     this.#pushAll(frame.signature.results);
     this.#counterState = IN_LOCAL;
     this.#nextSegment(false);
@@ -1499,43 +1583,46 @@ export class FunctionRewriter {
   }
 
   #barrier(slot: number, offset: number, size: number, valueType: ValueType): void {
-    let base = slot >= 0 ? (this.#base[slot] as number) : UNKNOWN;
-    const version = slot >= 0 ? (this.#version[slot] as number) : 0;
+    const value = slot >= 0 ? (this.#value[slot] as number) : UNKNOWN;
     const delta = slot >= 0 ? (this.#delta[slot] as number) : 0;
-    if (base >= 0 && this.#versions[base] !== version) base = UNKNOWN;
-    if (base === CONSTANT) {
+    if (value === CONSTANT) {
       const address = (this.#memory64 ? delta : delta >>> 0) + offset;
       if (address < 0 || address + size > 2 ** 34) return;
-      if (this.#marked(CONSTANT, 0, address, size)) return;
+      if (this.#marked(CONSTANT, address, size)) return;
       this.#flush();
       const page = Math.floor(address / 2 ** PAGE_SHIFT);
       this.#markConstant(page);
-      this.#remember(CONSTANT, 0, page * 4096 - SLACK, page * 4096 + 4096 + SLACK);
+      this.#remember(CONSTANT, page * 4096 - SLACK, page * 4096 + 4096 + SLACK);
       return;
     }
-    if (base >= 0) {
-      const total = delta + offset;
-      if (this.#marked(base, version, total, size)) return;
-      this.#flush();
-      this.#remember(base, version, ...this.#markAt(base, delta, offset, size));
-      return;
-    }
+    if (value !== UNKNOWN && this.#marked(value, delta + offset, size)) return;
     this.#flush();
-    const address = this.#memory64 ? I64 : I32;
-    const value = this.#temporary(valueType, 5);
-    const target = this.#temporary(address, 6);
-    this.#local(0x21, value);
-    this.#local(0x21, target);
-    this.#markAt(target, 0, offset, size);
-    this.#local(0x20, target);
-    this.#local(0x20, value);
+    const local = slot >= 0 ? (this.#local_[slot] as number) : -1;
+    const localDelta = slot >= 0 ? (this.#localDelta[slot] as number) : 0;
+    let point: number;
+    if (local >= 0 && this.#holds(local, value, delta - localDelta)) {
+      point = this.#markAt(local, localDelta, offset, size) - localDelta;
+    } else {
+      const kept = this.#temporary(valueType, 5);
+      const target = this.#temporary(this.#memory64 ? I64 : I32, 6);
+      this.#local(0x21, kept);
+      this.#local(0x21, target);
+      point = this.#markAt(target, 0, offset, size);
+      this.#local(0x20, target);
+      this.#local(0x20, kept);
+    }
+    if (value !== UNKNOWN) this.#remember(value, delta + point - SLACK, delta + point + SLACK);
   }
 
-  #marked(base: number, version: number, low: number, size: number): boolean {
+  /** Whether a local still holds a numbered value plus a distance. */
+  #holds(local: number, value: number, delta: number): boolean {
+    return this.#localValue[local] === value && this.#localValueDelta[local] === delta && !this.#isStale(local);
+  }
+
+  #marked(value: number, low: number, size: number): boolean {
     for (let i = this.#facts - 1; i >= 0; i--) {
       if (
-        this.#factBase[i] === base &&
-        this.#factVersion[i] === version &&
+        this.#factValue[i] === value &&
         (this.#factLow[i] as number) <= low &&
         low + size <= (this.#factHigh[i] as number)
       ) {
@@ -1545,16 +1632,15 @@ export class FunctionRewriter {
     return false;
   }
 
-  #remember(base: number, version: number, low: number, high: number): void {
+  #remember(value: number, low: number, high: number): void {
     if (this.#facts === FACTS_MAX) {
       const half = FACTS_MAX / 2;
-      for (const list of [this.#factBase, this.#factVersion, this.#factLow, this.#factHigh]) list.splice(0, half);
+      for (const list of [this.#factValue, this.#factLow, this.#factHigh]) list.splice(0, half);
       this.#facts -= half;
       for (const frame of this.#control) frame.facts = Math.max(0, frame.facts - half);
     }
     const at = this.#facts++;
-    this.#factBase[at] = base;
-    this.#factVersion[at] = version;
+    this.#factValue[at] = value;
     this.#factLow[at] = low;
     this.#factHigh[at] = high;
   }
@@ -1585,10 +1671,10 @@ export class FunctionRewriter {
   }
 
   /**
-   * Marks the page of `local + delta + offset`, and says which bytes from `local` are covered: those of the marked page
-   * and `SLACK` bytes around it, which are compared when marks are collected.
+   * Marks the page of `local + point`, near enough to the store at `local + delta + offset`, and returns that point: the
+   * store's bytes lie in that page or in the `SLACK` bytes around it, which are compared when marks are collected.
    */
-  #markAt(local: number, delta: number, offset: number, size: number): [low: number, high: number] {
+  #markAt(local: number, delta: number, offset: number, size: number): number {
     const out = this.#out;
     const map = this.#plan.mapMemory;
     const total = delta + offset;
@@ -1597,7 +1683,8 @@ export class FunctionRewriter {
     let pages = 0;
     let point = total;
     this.#local(0x20, local);
-    if (-SLACK <= total && total + size <= SLACK) point = 0;
+    // Base and distance may wrap around: on 32 bits that is page 2^20 - 1, whose neighbour is page 0; on 64 bits no page.
+    if (!this.#memory64 && -SLACK <= total && total + size <= SLACK) point = 0;
     else if (delta === 0 && (total % 4096) + size <= SLACK && total >= 0) {
       pages = Math.floor(total / 4096);
       point = pages * 4096;
@@ -1626,7 +1713,7 @@ export class FunctionRewriter {
     out.op(0x41, MAP_LEVEL2_SHIFT, 0x76, 0x41, 1, 0x3a);
     this.#mapAccess(map, 0);
     out.u8(0x0b);
-    return [point - SLACK, point + SLACK];
+    return point;
   }
 
   // --- putting it together --------------------------------------------------------------------------------------------
