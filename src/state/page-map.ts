@@ -29,6 +29,8 @@ export class PageMap implements PageStore {
   #root: Branch | Leaf | undefined;
   /** Levels of branches above the leaves. */
   #height = 0;
+  /** Groups that a tree of this height can hold: 64 to the power of it. */
+  #capacity = 1;
   #edit: object = {};
   #generation: object = {};
   #base: Base = NO_BASE;
@@ -103,6 +105,7 @@ export class PageMap implements PageStore {
     if (limit === 0) {
       this.#root = undefined;
       this.#height = 0;
+      this.#capacity = 1;
     } else if (this.#root !== undefined) this.#root = this.#prune(this.#root, this.#height, 0, limit);
     // Also while the base has no layers yet: a checkpoint under way may be about to give it some.
     if (this.#base !== NO_BASE) this.#baseLimit = Math.min(this.#baseLimit, limit);
@@ -129,6 +132,7 @@ export class PageMap implements PageStore {
     copy.#wasmPages = this.#wasmPages;
     copy.#root = this.#root;
     copy.#height = this.#height;
+    copy.#capacity = this.#capacity;
     copy.#generation = this.#generation;
     copy.#base = this.#base;
     copy.#baseLimit = this.#baseLimit;
@@ -174,6 +178,7 @@ export class PageMap implements PageStore {
     if (this.#base.pending || this.#countDirty() > 0) return;
     this.#root = undefined;
     this.#height = 0;
+    this.#capacity = 1;
     this.#group = -1;
     this.#leaf = undefined;
   }
@@ -198,7 +203,7 @@ export class PageMap implements PageStore {
   /** The leaf in the tree, or undefined. */
   #peek(group: number): Leaf | undefined {
     let node = this.#root;
-    if (group >= 64 ** this.#height) return undefined;
+    if (group >= this.#capacity) return undefined;
     for (let level = this.#height; level > 0 && node !== undefined; level--)
       node = (node as Branch).children[digit(group, level)];
     return node as Leaf | undefined;
@@ -280,13 +285,14 @@ export class PageMap implements PageStore {
   }
 
   #raise(group: number): void {
-    while (group >= 64 ** this.#height) {
+    while (group >= this.#capacity) {
       if (this.#root !== undefined) {
         const above = emptyBranch(this.#edit, this.#root.generation);
         above.children[0] = this.#root;
         this.#root = above;
       }
       this.#height++;
+      this.#capacity *= 64;
     }
   }
 
