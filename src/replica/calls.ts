@@ -269,7 +269,8 @@ export function expireCalls(round: Round): void {
     const slash = due.indexOf('/');
     const caller = round.state.canisters.get(due.slice(0, slash));
     const callback = caller?.callbacks.get(due.slice(slash + 1));
-    if (caller === undefined || callback === undefined) continue;
+    // An index that was built anew names calls again whose rejects still wait in the queue.
+    if (caller === undefined || callback === undefined || isAnswered(caller, callback.id)) continue;
     const refund = withdrawRequest(round, caller, callback);
     const response: CallResponse = {
       kind: 'reject',

@@ -9,6 +9,19 @@ export function errorFromCanister(canister: Principal, error: UserError): UserEr
   return { code: error.code, message: `Error from Canister ${canister.toText()}: ${error.message}` };
 }
 
+/** A callback failed and its cleanup too: one text of both, without the help that each comes with. */
+export function failureOfCleanup(callback: UserError, cleanup: UserError): UserError {
+  return {
+    code: callback.code,
+    message: `${withoutHelp(callback.message)}\n\ncall_on_cleanup also failed:\n\n${withoutHelp(cleanup.message)}`,
+  };
+}
+
+function withoutHelp(message: string): string {
+  const help = message.lastIndexOf('.\n');
+  return help < 0 ? message : message.slice(0, help);
+}
+
 export function canisterNotFound(canister: Principal): UserError {
   return { code: ErrorCode.CanisterNotFound, message: `Canister ${canister.toText()} not found` };
 }
@@ -101,12 +114,12 @@ export function cannotGrowMemory(bytes: bigint): UserError {
   };
 }
 
-/** An operator decided to pass over a message that this host cannot execute. */
-export function skippedByOperator(canister: Principal, reason: string): UserError {
-  return errorFromCanister(canister, {
+/** An operator decided to pass over a message that this host cannot execute. Without its canister's name. */
+export function skippedByOperator(reason: string): UserError {
+  return {
     code: ErrorCode.CanisterWasmEngineError,
     message: `Canister encountered a Wasm engine error: ${reason}`,
-  });
+  };
 }
 
 export function rejectedByInspection(canister: Principal): UserError {

@@ -24,6 +24,7 @@ import {
   cannotGrowMemory,
   didNotReply,
   errorFromCanister,
+  failureOfCleanup,
   noMethod,
   notRunning,
   noWasmModule,
@@ -48,7 +49,7 @@ const MESSAGE_OVERHEAD = 10_000n;
 interface MessageRecord {
   readonly contextId: bigint;
   readonly callback: Callback | undefined;
-  /** The callback failed and its cleanup runs: why, and what the callback used. */
+  /** The callback failed and its cleanup runs: why (without the canister's name), and what the callback used. */
   readonly failure: UserError | undefined;
   readonly spent: bigint;
   readonly limit: bigint;
@@ -59,6 +60,7 @@ interface MessageRecord {
   readonly growableBytes: bigint;
   readonly cyclesAvailable: Cycles;
   readonly callContextInstructions: bigint;
+  readonly globalTimer: Time;
 }
 
 /** A message in execution. */
@@ -197,13 +199,9 @@ export class MessageExecution {
       else applyCleanup(round, job, result);
       return;
     }
-    const error = errorFromCanister(canister.id, result.error);
-    const cleanup = record.failure === undefined ? cleanupJob(round, job, error, now) : undefined;
-    if (cleanup !== undefined) {
-      await this.#execute(round, cleanup);
-      return;
-    }
-    this.#settleFailure(round, job, error, now);
+    const cleanup = record.failure === undefined ? cleanupJob(round, job, result.error, now) : undefined;
+    if (cleanup !== undefined) await this.#execute(round, cleanup);
+    else this.#settleFailure(round, job, result.error, now);
   }
 
   #settleFailure(round: Round, job: Job, error: UserError, instructions: bigint): void {
@@ -212,14 +210,8 @@ export class MessageExecution {
     const context = canister.callContexts.get(String(record.contextId));
     if (context === undefined) return;
     context.instructions += record.spent + instructions;
-    const failure =
-      record.failure === undefined
-        ? error
-        : {
-            code: record.failure.code,
-            message: `${record.failure.message}\n\ncall_on_cleanup also failed:\n\n${error.message}`,
-          };
-    closeIfDone(round, canister, context, failure);
+    const failure = record.failure === undefined ? error : failureOfCleanup(record.failure, error);
+    closeIfDone(round, canister, context, errorFromCanister(canister.id, failure));
   }
 }
 
@@ -356,6 +348,7 @@ function newJob(
     growableBytes: growableBytesOf(round, canister),
     cyclesAvailable: context.cyclesAvailable,
     callContextInstructions: context.instructions,
+    globalTimer: canister.globalTimer,
   };
   const entry = entryOf(module, input, record);
   if (entry === undefined) throw new HostFault('a message has no entry point');
@@ -437,6 +430,7 @@ function environmentFor(round: Round, job: Job): ExecutionEnvironment {
     queueCapacity: (callee) => round.limits.queueCapacity - (canister.outstanding.get(callee.key) ?? 0),
     totalInstructions: record.limit,
     callContextInstructions: record.callContextInstructions,
+    globalTimer: record.globalTimer,
     approve: (usage) => approve(round, canister, record, prepaid, input.kind !== 'response', usage),
   };
 }
@@ -510,7 +504,8 @@ function applyCleanup(round: Round, job: Job, result: ExecutionResult): void {
   if (context === undefined) return;
   context.instructions += record.spent + result.instructions;
   for (const call of result.calls) send(round, canister, context, call);
-  closeIfDone(round, canister, context, record.failure);
+  const { failure } = record;
+  closeIfDone(round, canister, context, failure === undefined ? undefined : errorFromCanister(canister.id, failure));
 }
 
 /** What a successful message changes in its canister; its pages are written by the sandbox already. */

@@ -152,8 +152,7 @@ export class SubnetReplica implements Replica {
     for (const decision of batch.operatorDecisions) {
       if (decision.kind !== 'skip_message') continue;
       const canister = this.state.canisters.get(decision.canisterKey);
-      if (canister !== undefined)
-        await this.#execution.passOver(round, canister, skippedByOperator(canister.id, decision.reason));
+      if (canister !== undefined) await this.#execution.passOver(round, canister, skippedByOperator(decision.reason));
     }
   }
 
@@ -228,12 +227,12 @@ export class SubnetReplica implements Replica {
     if (canister === undefined) return;
     const module = round.moduleOf(canister);
     const runs = canister.status.kind === 'running' && module?.entryPoints.has(`canister_${task}`) === true;
-    if (task === 'heartbeat') canister.lastHeartbeat = this.state.time;
     if (!runs || this.#isFrozen(canister)) {
       if (task === 'global_timer') this.#agenda.retryTimer(canister);
       return;
     }
     if (canister.input.some((input) => input.kind === 'task' && input.task === task)) return;
+    if (task === 'heartbeat') canister.lastHeartbeat = this.state.time;
     canister.input.unshift({ kind: 'task', task });
     round.touch(key);
     this.#agenda.refresh(canister);
