@@ -10,7 +10,7 @@
  * all. `inspect` keeps out of the subnet what would be refused anyway.
  *
  * Arguments and results are Candid; the types stand once, in `interface.ts`. A message is measured before it is decoded
- * (`candid-cost.ts`), so that a few bytes cannot ask for much work.
+ * (`candid-message.ts`), so that a few bytes cannot ask for much work.
  *
  * Not here: who pays for an ingress message, queues, call contexts, routing of responses (the round's), threshold keys,
  * HTTP outcalls, Bitcoin, uploading snapshots, `canister_metrics`: those are rejected as not available.
@@ -23,11 +23,9 @@ export type {
   Management,
   ManagementHost,
   ManagementOutcome,
-  ManagementQuery,
   MemoryUse,
 } from './contract.ts';
 export { INSTALL_CREDIT_PER_ROUND } from './installation.ts';
-export { settleStopping } from './stopping.ts';
 
 /** Made once per replica; `close` settles the live stacks of pending installations. */
 export function createManagement(): Management & { close(): Promise<void> } {

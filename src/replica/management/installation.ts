@@ -1,4 +1,3 @@
-import { sha256, toHex } from '../../codec/index.ts';
 import {
   type Cycles,
   executionFee,
@@ -444,9 +443,4 @@ function wasmBytes(memory: PageMap): bigint {
 
 function withInstructions(outcome: ManagementOutcome, instructions: bigint): ManagementOutcome {
   return outcome.kind === 'response' ? { ...outcome, instructions } : outcome;
-}
-
-/** Hex SHA-256 of uploaded module bytes: how a module is named in the state. */
-export function moduleHashOf(uploaded: Uint8Array): string {
-  return toHex(sha256(uploaded));
 }

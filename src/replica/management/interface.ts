@@ -1,7 +1,7 @@
 import { IDL } from '@icp-sdk/core/candid';
 import { Principal as CandidPrincipal } from '@icp-sdk/core/principal';
 import { ErrorCode, Principal, type UserError } from '../../model/index.ts';
-import { candidCostProblem } from './candid-cost.ts';
+import { slimCandid } from './candid-message.ts';
 
 /**
  * Candid types of the management canister, from the interface specification's ic.did, each written once. `decode` and
@@ -369,25 +369,22 @@ export class PayloadRefused extends Error {
 
 /** @throws PayloadRefused (IC0408) when the bytes are not one Candid value of that type. */
 export function decode<Name extends ArgumentName>(name: Name, bytes: Uint8Array): Arguments[Name] {
-  const problem = candidCostProblem(bytes);
-  if (problem !== undefined) throw new PayloadRefused(problem);
-  let values: unknown[];
   try {
-    // The library reads a view at an offset wrongly, so it gets a copy that starts at 0.
-    values = IDL.decode([ARGUMENTS[name]], Uint8Array.from(bytes));
+    const slim = slimCandid(bytes);
+    const values: unknown[] = IDL.decode([ARGUMENTS[name]], slim.bytes);
+    return slim.restore(values[0]) as Arguments[Name];
   } catch (error) {
     throw new PayloadRefused(error instanceof Error ? error.message : String(error));
   }
-  return values[0] as Arguments[Name];
 }
 
 export function encode(name: ResultName, value: unknown): Uint8Array {
-  return Uint8Array.from(IDL.encode([RESULTS[name]], [value]));
+  return IDL.encode([RESULTS[name]], [value]);
 }
 
 /** `()`: the reply of methods without a result. */
 export function encodeNothing(): Uint8Array {
-  return Uint8Array.from(IDL.encode([], []));
+  return IDL.encode([], []);
 }
 
 /** @throws PayloadRefused (IC0408) when it is longer than principals are */

@@ -390,13 +390,6 @@ export function snapshotNotController(sender: Principal, canisterId: Principal, 
   );
 }
 
-export function snapshotImmutable(): Refusal {
-  return new Refusal(
-    ErrorCode.CanisterSnapshotImmutable,
-    'Only canister snapshots created by metadata upload can be mutated.',
-  );
-}
-
 export function sliceInvalid(offset: bigint, size: bigint): Refusal {
   return new Refusal(
     ErrorCode.InvalidManagementPayload,

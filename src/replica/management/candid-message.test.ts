@@ -3,13 +3,23 @@ import { test } from 'node:test';
 import { IDL } from '@icp-sdk/core/candid';
 import { Principal } from '@icp-sdk/core/principal';
 import fc from 'fast-check';
-import { candidCostProblem } from './candid-cost.ts';
+import { slimCandid, UnsoundCandid } from './candid-message.ts';
 import { decode, PayloadRefused } from './interface.ts';
 
 const DIDL = [0x44, 0x49, 0x44, 0x4c];
 
 function problem(...bytes: number[]): string | undefined {
-  return candidCostProblem(Uint8Array.from([...DIDL, ...bytes]));
+  return problemOf(Uint8Array.from([...DIDL, ...bytes]));
+}
+
+function problemOf(bytes: Uint8Array): string | undefined {
+  try {
+    slimCandid(bytes);
+    return undefined;
+  } catch (error) {
+    assert.ok(error instanceof UnsoundCandid, String(error));
+    return error.message;
+  }
 }
 
 test('every kind of value passes', () => {
@@ -52,7 +62,7 @@ test('every kind of value passes', () => {
     { a: 1n, b: [{ c: true }, { c: false }] },
     { y: 'why' },
   ];
-  assert.equal(candidCostProblem(Uint8Array.from(IDL.encode([...types], values))), undefined);
+  assert.equal(problemOf(Uint8Array.from(IDL.encode([...types], values))), undefined);
 });
 
 test('what would cost without end is refused', () => {
@@ -71,8 +81,8 @@ test('what would cost without end is refused', () => {
 });
 
 test('what is no Candid is refused', () => {
-  assert.match(String(candidCostProblem(new Uint8Array())), /Cannot parse header/);
-  assert.equal(candidCostProblem(Uint8Array.of(1, 2, 3)), 'Cannot parse header 010203');
+  assert.match(String(problemOf(new Uint8Array())), /Cannot parse header/);
+  assert.equal(problemOf(Uint8Array.of(1, 2, 3)), 'Cannot parse header 010203');
   for (const bytes of [
     [],
     [0],
@@ -85,6 +95,40 @@ test('what is no Candid is refused', () => {
     [0, 1, 0x6f],
   ])
     assert.notEqual(problem(...bytes), undefined, bytes.join(' '));
+});
+
+test('long blobs are taken out for decoding and put back', () => {
+  const long = (byte: number, length: number): Uint8Array => new Uint8Array(length).fill(byte);
+  const type = IDL.Record({
+    chunk: IDL.Vec(IDL.Nat8),
+    other: IDL.Vec(IDL.Record({ blob: IDL.Opt(IDL.Vec(IDL.Nat8)) })),
+  });
+  for (const length of [0, 12, 64, 65, 1_000_000]) {
+    const value = {
+      chunk: long(1, length),
+      other: [{ blob: [long(2, length)] }, { blob: [] }, { blob: [long(3, 70)] }],
+    };
+    const bytes = Uint8Array.from(IDL.encode([type], [value]));
+    const slim = slimCandid(bytes);
+    assert.ok(slim.bytes.length < 400);
+    assert.deepEqual(slim.restore(IDL.decode([type], slim.bytes.slice())[0]), value);
+  }
+  // A blob that looks like a stand-in stays what it is when there is nothing that it could stand for.
+  const forged = Uint8Array.of(0xb1, 0x0b, 0x5e, 0xed, 0x9c, 0x3a, 0x77, 0x02, 0, 0, 0, 5);
+  const bytes = Uint8Array.from(IDL.encode([IDL.Vec(IDL.Nat8)], [forged]));
+  const slim = slimCandid(bytes);
+  assert.deepEqual(slim.restore(IDL.decode([IDL.Vec(IDL.Nat8)], slim.bytes.slice())[0]), forged);
+});
+
+test('a message that is long without blobs, or all types, is refused', () => {
+  const texts = Uint8Array.from(IDL.encode([IDL.Vec(IDL.Text)], [Array.from({ length: 10_000 }, () => 'some text')]));
+  assert.match(String(problemOf(texts)), /bytes besides blobs/);
+  const fields = Array.from({ length: 3_000 }, (_, i) => [i, 0x7f]).flatMap(([id, type]) => [
+    ((id as number) & 0x7f) | 0x80,
+    (id as number) >> 7,
+    type as number,
+  ]);
+  assert.match(String(problem(1, 0x6c, (3_000 & 0x7f) | 0x80, 3_000 >> 7, ...fields, 0)), /more than 2000 parts/);
 });
 
 test('any bytes: decoding never fails but with PayloadRefused', () => {
