@@ -287,6 +287,10 @@ describe('input log', () => {
     assert.equal(heights(await open(platform)).length, 60);
     platform.disk.remove(`${FOLDER}/${second}`);
     await assert.rejects(open(platform), damaged(new RegExp(`${third}.*a segment is missing`)));
+    for (const name of names.slice(2)) platform.disk.remove(`${FOLDER}/${name}`);
+    await assert.rejects(open(platform), damaged(new RegExp(`${first} says that another segment follows`)));
+    platform.disk.remove(`${FOLDER}/${first}`);
+    await assert.rejects(open(platform, 20), damaged(/the log is missing/));
   });
 
   test('segments of another network or layout are refused', async () => {

@@ -100,6 +100,8 @@ export class InputLog {
     options: InputLogOptions = {},
   ): Promise<OpenedLog> {
     const names = (disk.list(folder) ?? []).filter((name) => name.endsWith('.log'));
+    if (names.length === 0 && after > 0)
+      throw corruptFile(folder, `the log is missing: nothing tells what followed height ${after}`);
     if (names.length === 0)
       return { log: await InputLog.create(disk, folder, network, after + 1, options), rounds: [], tornBytes: 0 };
     const segments: Segment[] = [];
@@ -117,7 +119,14 @@ export class InputLog {
           `it begins at height ${first}, but the segment before it ends before ${expected}: a segment is missing`,
         );
       const scan = scanSegment(disk, path, content, network, first, after);
-      if (index < names.length - 1 && scan.torn)
+      const last = index === names.length - 1;
+      if (last && scan.continued)
+        throw corruptFile(
+          folder,
+          `${name} says that another segment follows after height ${scan.lastHeight}; it is missing`,
+        );
+      // Only the mark that another segment follows may be torn: that segment is durable before the mark is written.
+      if (!last && scan.torn && !(scan.settled && scan.tornBytes <= RECORD_HEADER_BYTES))
         throw corruptFile(
           path,
           `the record at offset ${scan.end} is damaged; the log breaks off after height ${scan.lastHeight}`,
@@ -205,6 +214,8 @@ export class InputLog {
     const first = this.#lastHeight + 1;
     try {
       const file = await createSegment(this.#disk, this.#folder, this.#network, first, this.#options.aheadBytes);
+      this.#append(KIND_CONTINUED, this.#lastHeight, () => undefined);
+      await this.sync();
       this.#file.close();
       this.#file = file;
     } catch (error) {
@@ -319,6 +330,10 @@ interface SegmentScan {
   /** Offset behind the last valid record. */
   readonly end: number;
   readonly chain: number;
+  /** Whether the last round has its outcome. */
+  readonly settled: boolean;
+  /** Whether the segment says that another one follows. */
+  readonly continued: boolean;
   /** Whether something that is not a record follows. */
   readonly torn: boolean;
   readonly tornBytes: number;
@@ -329,6 +344,8 @@ const HEADER_BYTES = 64;
 const RECORD_HEADER_BYTES = 32;
 const KIND_BATCH = 1;
 const KIND_OUTCOME = 2;
+/** The last record of a segment that another one follows. */
+const KIND_CONTINUED = 3;
 const MAGIC = new TextEncoder().encode('PERDLOG\0');
 
 function padding(length: number): number {
@@ -395,6 +412,7 @@ function scanSegment(
   let chain = 0;
   let lastHeight = first - 1;
   let settled = true;
+  let continued = false;
   let tornBytes = 0;
   for (;;) {
     const record = readRecord(disk, content, view, network, at);
@@ -402,7 +420,9 @@ function scanSegment(
     const payload = content.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + record.length);
     const place = `${path} at offset ${at}`;
     try {
-      if (record.kind === KIND_BATCH) {
+      if (continued) throw new RangeError('it follows the end of the segment');
+      if (record.kind === KIND_CONTINUED) continued = true;
+      else if (record.kind === KIND_BATCH) {
         if (record.height !== lastHeight + 1) throw new RangeError(`height ${record.height} follows ${lastHeight}`);
         if (record.height > after)
           rounds.push({ batch: decodeBatch(record.height, payload), outcome: undefined, place });
@@ -442,7 +462,7 @@ function scanSegment(
         );
     }
   }
-  return { rounds, lastHeight, end: at, chain, torn, tornBytes };
+  return { rounds, lastHeight, end: at, chain, settled, continued, torn, tornBytes };
 }
 
 interface RecordHeader {
@@ -466,7 +486,7 @@ function readRecord(
 ): RecordHeader | undefined {
   if (at + RECORD_HEADER_BYTES > content.length) return undefined;
   const kind = view.getUint8(at + 8);
-  if (kind !== KIND_BATCH && kind !== KIND_OUTCOME) return undefined;
+  if (kind < KIND_BATCH || kind > KIND_CONTINUED) return undefined;
   if ((content[at + 9] ?? 1) !== 0 || content[at + 10] !== 0 || content[at + 11] !== 0) return undefined;
   const crc = view.getUint32(at + 4, true);
   if (headerCrc(disk, network, content.subarray(at, at + RECORD_HEADER_BYTES)) !== crc) return undefined;
