@@ -39,6 +39,8 @@ const CORS: readonly string[] = [
 const PLAIN: readonly string[] = ['x-content-type-options', 'nosniff', ...CORS];
 const CBOR_HEADERS: readonly string[] = ['content-type', 'application/cbor', ...PLAIN];
 const TEXT_HEADERS: readonly string[] = ['content-type', 'text/plain; charset=utf-8', ...PLAIN];
+/** With 429 and 503: the request may succeed a little later. */
+const LATER_HEADERS: readonly string[] = ['retry-after', '1', ...TEXT_HEADERS];
 const JSON_HEADERS: readonly string[] = ['content-type', 'application/json', ...PLAIN];
 const METRICS_HEADERS: readonly string[] = ['content-type', 'text/plain; version=0.0.4; charset=utf-8', ...PLAIN];
 const HTML_HEADERS: readonly string[] = [
@@ -68,7 +70,7 @@ export function cborResponse(endpoint: string, body: Uint8Array): HttpResponse {
 }
 
 export function textResponse(endpoint: string, status: number, body: string): HttpResponse {
-  return { status, headers: TEXT_HEADERS, body, endpoint };
+  return { status, headers: status === 429 || status === 503 ? LATER_HEADERS : TEXT_HEADERS, body, endpoint };
 }
 
 /** An update call taken on: 202 without a body. */
@@ -102,8 +104,9 @@ export function methodNotAllowedResponse(endpoint: string, allow: string): HttpR
   };
 }
 
-/** The path of a URL without its query. */
+/** The path of a request's target without its query; of the form `http://host/path`, which proxies send, the path. */
 export function pathOf(url: string): string {
-  const query = url.indexOf('?');
-  return query < 0 ? url : url.slice(0, query);
+  const path = url.startsWith('http://') ? url.slice(url.indexOf('/', 7)) : url;
+  const query = path.indexOf('?');
+  return query < 0 ? path : path.slice(0, query);
 }

@@ -103,6 +103,8 @@ describe('addresses and methods', () => {
   const rows: [method: string, path: () => string, status: number][] = [
     ['GET', () => '/api/v2/status?x=1', 200],
     ['HEAD', () => '/api/v2/status', 200],
+    ['GET', () => 'http://proxy.example/api/v2/status?x', 200],
+    ['GET', () => 'http://proxy.example', 404],
     ['POST', () => '/api/v2/status', 405],
     ['GET', () => url('v2', 'call'), 405],
     ['PUT', () => url('v3', 'query'), 405],
@@ -256,6 +258,7 @@ describe('update calls', () => {
     subnet.poolFull = true;
     const full = await update(callContent(canister, 'hi'));
     assert.deepEqual([full.status, full.text], [503, 'Service is overloaded, try again later.']);
+    assert.equal(full.headers.get('retry-after'), '1');
     subnet.poolFull = false;
     gateway = await testGateway(subnet, { bounds: { calls: 1 } });
     const answers = await Promise.all([update(callContent(canister, 'a')), update(callContent(canister, 'b'))]);

@@ -121,6 +121,30 @@ test('a failing handler costs its connection, not the process', async () => {
   await listener.close(100);
 });
 
+test('a client that leaves before its answer harms nobody', async () => {
+  const entered = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const { url, port, listener } = await listening(async (request) => {
+    if (request.url === '/held') {
+      entered.resolve();
+      await held.promise;
+    }
+    return echo(request);
+  });
+  const leaver = net.connect(port, '127.0.0.1', () =>
+    leaver.write('POST /held HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'),
+  );
+  const halfway = net.connect(port, '127.0.0.1', () =>
+    halfway.write('POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nx'),
+  );
+  await entered.promise;
+  leaver.resetAndDestroy();
+  halfway.resetAndDestroy();
+  held.resolve();
+  assert.equal(await (await fetch(url)).text(), 'GET / 0');
+  await listener.close(100);
+});
+
 test('closing lets requests finish and takes no new ones', async () => {
   let release = (): void => {};
   const entered = Promise.withResolvers<void>();
