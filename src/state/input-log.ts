@@ -89,8 +89,8 @@ export class InputLog {
   }
 
   /**
-   * Reads and checks the whole log, cuts off a torn tail, and goes on behind the last record. The rounds above the
-   * height `after` are returned. @throws StateError `corrupt_file`, `wrong_version`
+   * Reads and checks the log from the segment on that holds the round after the height `after`, cuts off a torn tail, and
+   * goes on behind the last record. The rounds above that height are returned. @throws StateError `corrupt_file`, `wrong_version`
    */
   static async open(
     disk: Disk,
@@ -108,8 +108,19 @@ export class InputLog {
     const rounds: LoggedRound[] = [];
     let expected: Height | undefined;
     let tail: { path: string; content: Uint8Array; scan: SegmentScan } | undefined;
+    // Older segments are for older checkpoints: not read, so not judged either.
+    const needed = Math.max(
+      0,
+      names.findLastIndex((name) => (heightOf(name) ?? 0) <= after + 1),
+    );
     for (const [index, name] of names.entries()) {
       const path = `${folder}/${name}`;
+      if (index < needed) {
+        const file = disk.open(path, 'read');
+        segments.push({ first: heightOf(name) ?? 0, bytes: file.sizeBytes() - HEADER_BYTES });
+        file.close();
+        continue;
+      }
       const content = disk.read(path);
       const first = readHeader(disk, path, content, network);
       if (first !== heightOf(name)) throw corruptFile(path, `it says that it begins at height ${first}`);
@@ -137,7 +148,7 @@ export class InputLog {
       tail = { path, content, scan };
     }
     if (tail === undefined || expected === undefined) throw corruptFile(folder, 'no segment could be read');
-    const firstHeight = segments[0]?.first ?? 0;
+    const firstHeight = segments[needed]?.first ?? 0;
     if (firstHeight > after + 1)
       throw corruptFile(
         folder,
