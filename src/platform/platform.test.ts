@@ -1,5 +1,7 @@
 /** One suite for all platforms, then what only the simulated one promises. */
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { after, describe, test } from 'node:test';
@@ -153,6 +155,26 @@ function comply(
     });
   });
 }
+
+test('the lock of a process that was killed is free', async () => {
+  const folder = `${temporary}/killed`;
+  nodePlatform.disk.makeFolder(folder);
+  const program = `import { nodePlatform } from ${JSON.stringify(new URL('./index.ts', import.meta.url).href)};
+    nodePlatform.disk.lock(${JSON.stringify(folder)}, 'process ' + process.pid);
+    console.log('locked');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  assert.throws(
+    () => nodePlatform.disk.lock(folder, 'me'),
+    (error) => error instanceof DiskError && error.code === 'locked' && error.owner === `process ${child.pid}`,
+  );
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  nodePlatform.disk.lock(folder, 'me').release();
+});
 
 describe('threads', () => {
   const module = (source: string): URL => new URL(`data:text/javascript,${encodeURIComponent(source)}`);
