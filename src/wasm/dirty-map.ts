@@ -73,11 +73,13 @@ export class DirtyMap {
     const last = marked.length - 1;
     for (let i = 0; i <= last; i++) {
       const page = marked[i] as number;
-      if (page >= pages) break;
+      // The page after the last may stand for a store just before it.
+      if (page > pages) break;
       const before = page - 1;
       if (before >= 0 && dirty[dirty.length - 1] !== before && changed(heap, committed, before, PAGE_BYTES - SLACK)) {
         if (i === 0 || marked[i - 1] !== before) dirty.push(before);
       }
+      if (page === pages) break;
       if (dirty[dirty.length - 1] !== page) dirty.push(page);
       const after = page + 1;
       if (after < pages && marked[i + 1] !== after && changed(heap, committed, after, 0)) dirty.push(after);

@@ -946,8 +946,8 @@ export class FunctionRewriter {
         case 0x03:
         case 0x04: {
           const signature = this.#blockType();
-          if (op === 0x04) this.#pop(1);
           if (signature.parameters.length > 0) this.#observe(signature.parameters.length, op === 0x04 ? 1 : 0);
+          if (op === 0x04) this.#pop(1);
           if (op !== 0x02) this.#loadCounter();
           this.#pop(signature.parameters.length);
           this.#control.push({
@@ -990,8 +990,8 @@ export class FunctionRewriter {
         case 0x0c:
         case 0x0d: {
           const label = this.#label(this.#u32());
-          if (op === 0x0d) this.#pop(1);
           this.#observe(label.length, op === 0x0d ? 1 : 0);
+          if (op === 0x0d) this.#pop(1);
           this.#loadCounter();
           if (op === 0x0c) this.#jumped();
           else {
@@ -1003,8 +1003,8 @@ export class FunctionRewriter {
         case 0x0e: {
           let label: readonly ValueType[] = EMPTY;
           for (let left = this.#u32() + 1; left > 0; left--) label = this.#label(this.#u32());
-          this.#pop(1);
           this.#observe(label.length, 1);
+          this.#pop(1);
           this.#loadCounter();
           this.#jumped();
           break;
