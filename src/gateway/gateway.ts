@@ -13,6 +13,7 @@ import {
 } from './http-message.ts';
 import { IcApi } from './ic-api.ts';
 import { DEFAULT_LISTENER_BOUNDS, type HttpFacility, Listener, type ListenerBounds } from './listener.ts';
+import type { CounterChild, HistogramChild } from './metrics.ts';
 import type { NodeMetrics } from './node-metrics.ts';
 import { NodePages } from './node-pages.ts';
 import { Admission } from './services.ts';
@@ -109,11 +110,17 @@ export async function createGateway(options: GatewayOptions): Promise<Gateway> {
   };
 }
 
+interface Counted {
+  readonly requests: CounterChild;
+  readonly seconds: HistogramChild;
+}
+
 /** Asks the sites in turn, counts, and turns what goes wrong into an answer. */
 class Front {
   readonly #sites: readonly Site[];
   readonly #log: GatewayLog;
   readonly #metrics: NodeMetrics;
+  readonly #counted = new Map<string, Counted>();
   #inFlight = 0;
 
   constructor(sites: readonly Site[], log: GatewayLog, metrics: NodeMetrics) {
@@ -134,9 +141,22 @@ class Front {
       response = textResponse('failed', 500, 'The node failed to answer; its log says why.');
     }
     metrics.requestsInFlight.set(--this.#inFlight);
-    metrics.requests.labels(response.endpoint, String(response.status)).add();
-    metrics.requestSeconds.labels(response.endpoint).observe((performance.now() - request.receivedAt) / 1000);
+    const counted = this.#countedAs(response);
+    counted.requests.add();
+    counted.seconds.observe((performance.now() - request.receivedAt) / 1000);
     return response;
+  }
+
+  /** The instruments of an endpoint and a status; there are few of both. */
+  #countedAs({ endpoint, status }: HttpResponse): Counted {
+    const name = `${status} ${endpoint}`;
+    let counted = this.#counted.get(name);
+    if (counted === undefined) {
+      const { requests, requestSeconds } = this.#metrics;
+      counted = { requests: requests.labels(endpoint, String(status)), seconds: requestSeconds.labels(endpoint) };
+      this.#counted.set(name, counted);
+    }
+    return counted;
   }
 
   #answer(request: HttpRequest): Promise<HttpResponse> | HttpResponse {
