@@ -1,6 +1,12 @@
 import type { Cycles, Principal, Time } from '../../model/index.ts';
 import type { ManagementCall, SubnetState } from '../../state/index.ts';
-import { type CanisterChange, type CanisterSettings, type CanisterState, PageMap } from '../../state/index.ts';
+import {
+  type CanisterChange,
+  type CanisterCode,
+  type CanisterSettings,
+  type CanisterState,
+  PageMap,
+} from '../../state/index.ts';
 import type { ManagementHost } from './contract.ts';
 import * as refusal from './refusal.ts';
 import { isController } from './settings.ts';
@@ -111,4 +117,19 @@ export function charge(host: ManagementHost, canister: CanisterState, fee: Cycle
   const paid = fee < canister.balance ? fee : canister.balance;
   canister.balance -= paid;
   burn(host.state, paid);
+}
+
+/** Forgets the bytes of modules that no canister runs and no snapshot holds any more. */
+export function releaseModules(state: SubnetState, ...hashes: readonly (string | undefined)[]): void {
+  const unused = new Set(hashes.filter((hash) => hash !== undefined));
+  if (unused.size === 0) return;
+  for (const canister of state.canisters.values())
+    for (const hash of modulesOf(canister)) if (hash !== undefined) unused.delete(hash);
+  for (const hash of unused) state.modules.delete(hash);
+}
+
+/** Hashes of the modules that a canister and its snapshots need. */
+export function modulesOf(canister: CanisterState): (string | undefined)[] {
+  const snapshots = [...canister.snapshots.values()] as readonly { readonly code: CanisterCode }[];
+  return [canister.code?.moduleHash, ...snapshots.map(({ code }) => code.moduleHash)];
 }

@@ -427,6 +427,33 @@ test('snapshots: take, list, load, replace, delete, read', async () => {
   assert.equal(canister.snapshots.size, 1);
 });
 
+test('module bytes are kept while a canister runs them, or a snapshot', async () => {
+  const client = new ManagementClient({ a: noting('a'), b: noting('b') });
+  const { state } = client.subnet;
+  const names = (): string[] => [...state.modules.values()].map((bytes) => new TextDecoder().decode(bytes)).sort();
+  const [first, second] = [await client.create(), await client.create()];
+  await client.install(first, 'a');
+  await client.install(second, 'a');
+  assert.deepEqual(names(), ['a']);
+  await client.install(first, 'b', upgrade());
+  assert.deepEqual(names(), ['a', 'b']);
+  await client.must('take_canister_snapshot', { canister_id: wire(second.id) });
+  await client.must('uninstall_code', { canister_id: wire(second.id) });
+  assert.deepEqual(names(), ['a', 'b']);
+  const [snapshot] = second.snapshots.values() as Iterator<{ id: Uint8Array }> & Iterable<{ id: Uint8Array }>;
+  await client.must('load_canister_snapshot', { canister_id: wire(second.id), snapshot_id: snapshot?.id });
+  assert.equal(await notes(client, second), 'a.init ');
+  await client.must('stop_canister', { canister_id: wire(first.id) });
+  await client.must('delete_canister', { canister_id: wire(first.id) });
+  assert.deepEqual(names(), ['a']);
+  await client.install(second, 'a', upgrade());
+  assert.deepEqual(names(), ['a'], 'an upgrade to itself');
+  await client.install(second, 'b', upgrade());
+  assert.deepEqual(names(), ['a', 'b']);
+  await client.must('delete_canister_snapshot', { canister_id: wire(second.id), snapshot_id: snapshot?.id });
+  assert.deepEqual(names(), ['b']);
+});
+
 test('a canister has ten snapshots at most', async () => {
   const client = new ManagementClient({ a: noting('a') }, { limits: { snapshots: 2 } });
   const canister = await client.create();

@@ -17,7 +17,7 @@ import {
   type PreparedModule,
 } from '../../sandbox/index.ts';
 import { type CanisterCode, type CanisterState, PageMap } from '../../state/index.ts';
-import { charge, controlledCanister, recordChange, type Task } from './canister-record.ts';
+import { charge, controlledCanister, recordChange, releaseModules, type Task } from './canister-record.ts';
 import { joinChunks } from './chunk-store.ts';
 import type { ManagementHost, ManagementOutcome } from './contract.ts';
 import { decode, encodeNothing, given, principalOf, type WireInstallMode } from './interface.ts';
@@ -400,11 +400,13 @@ class Installation {
     }
     for (const line of this.#logs) host.log(canister, line);
     if (!host.state.modules.has(module.hash)) host.state.modules.set(module.hash, this.#plan.uploaded.slice());
+    const replaced = canister.code?.moduleHash;
     canister.code = {
       moduleHash: module.hash,
       installedAt: host.state.time,
       customSections: module.customSections.map(({ name, visibility, content }) => ({ name, visibility, content })),
     };
+    releaseModules(host.state, replaced);
     canister.heap = this.#heap;
     canister.stable = this.#stable;
     canister.wasmState = this.#wasmState;

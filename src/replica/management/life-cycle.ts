@@ -6,7 +6,9 @@ import {
   controlledCanister,
   emptyCanister,
   mint,
+  modulesOf,
   recordChange,
+  releaseModules,
   type Task,
 } from './canister-record.ts';
 import type { ManagementHost, ManagementOutcome } from './contract.ts';
@@ -195,6 +197,7 @@ export function deleteCanister(task: Task): Uint8Array {
   if (canister.input.length > 0 || hasOpenCalls(canister)) throw refusal.deleteQueueNotEmpty(id);
   burn(host.state, canister.balance + canister.reservedBalance);
   host.state.canisters.delete(id.key);
+  releaseModules(host.state, ...modulesOf(canister));
   host.sandbox.evict(id);
   host.changed(id, 'all');
   return encodeNothing();
@@ -234,23 +237,27 @@ export function uninstallCode(task: Task): Uint8Array {
 
 /** Takes code, memories, chunks and logs from a canister; who waits for its answers is rejected. */
 export function empty(task: Task, canister: CanisterState, senderVersion: bigint | undefined): void {
-  dropCode(canister);
+  dropCode(task.host, canister);
   recordChange(task, canister, { kind: 'code_uninstall' }, senderVersion);
   announceDrop(task.host, canister);
 }
 
 /** A canister that cannot pay any more: emptied, without history, allocations and snapshots. */
 export function exhaust(host: ManagementHost, canister: CanisterState): void {
-  dropCode(canister);
+  const modules = modulesOf(canister);
+  dropCode(host, canister);
   // The specification keeps their number: the canister was changed, although nobody can be named.
   canister.history.length = 0;
   canister.snapshots.clear();
+  releaseModules(host.state, ...modules);
   canister.settings = { ...canister.settings, computeAllocation: 0n, memoryAllocation: 0n };
   announceDrop(host, canister);
 }
 
-function dropCode(canister: CanisterState): void {
+function dropCode(host: ManagementHost, canister: CanisterState): void {
+  const module = canister.code?.moduleHash;
   canister.code = undefined;
+  releaseModules(host.state, module);
   canister.heap = new PageMap();
   canister.stable = new PageMap();
   canister.wasmState = undefined;

@@ -9,7 +9,7 @@ import {
   WASM_PAGE_BYTES,
 } from '../../model/index.ts';
 import type { CanisterCode, CanisterState, PageMap } from '../../state/index.ts';
-import { canisterOf, charge, controlledCanister, recordChange, type Task } from './canister-record.ts';
+import { canisterOf, charge, controlledCanister, recordChange, releaseModules, type Task } from './canister-record.ts';
 import type { ManagementHost } from './contract.ts';
 import { type Arguments, decode, encode, encodeNothing, given, principalOf } from './interface.ts';
 import { empty } from './life-cycle.ts';
@@ -22,14 +22,13 @@ import { isController, mayView } from './settings.ts';
  */
 
 /** One snapshot in `CanisterState.snapshots`, by the hex of its id. Plain data and page maps. */
-export interface Snapshot {
+interface Snapshot {
   readonly id: Uint8Array;
   readonly takenAt: Time;
   readonly sizeBytes: bigint;
   readonly canisterVersion: bigint;
+  /** Its module stays in `SubnetState.modules` as long as the snapshot is there. */
   readonly code: CanisterCode;
-  /** The module as uploaded: it must outlive the canister's own. */
-  readonly module: Uint8Array;
   readonly heap: PageMap;
   readonly stable: PageMap;
   readonly wasmState: CanisterState['wasmState'];
@@ -52,8 +51,7 @@ export function takeSnapshot(task: Task): Uint8Array {
   const old = replaced === undefined ? undefined : ownSnapshot(host, canister, replaced);
   if (old === undefined && canister.snapshots.size >= host.limits.snapshots)
     throw refusal.snapshotLimit(canister.id, host.limits.snapshots);
-  const module = canister.code === undefined ? undefined : host.state.modules.get(canister.code.moduleHash);
-  if (canister.code === undefined || module === undefined) throw refusal.snapshotOfEmpty(canister.id);
+  if (canister.code === undefined) throw refusal.snapshotOfEmpty(canister.id);
 
   const use = host.memoryUse(canister);
   const sizeBytes =
@@ -72,7 +70,6 @@ export function takeSnapshot(task: Task): Uint8Array {
     sizeBytes,
     canisterVersion: canister.version,
     code: canister.code,
-    module,
     heap: canister.heap.fork(),
     stable: canister.stable.fork(),
     wasmState: canister.wasmState,
@@ -81,7 +78,7 @@ export function takeSnapshot(task: Task): Uint8Array {
     globalTimer: canister.globalTimer,
     lowMemoryHook: canister.lowMemoryHook,
   };
-  if (old !== undefined) canister.snapshots.delete(toHex(old.id));
+  if (old !== undefined) remove(host, canister, old);
   canister.snapshots.set(toHex(id), snapshot);
   if (uninstalls) empty(task, canister, given(args.sender_canister_version));
   else host.changed(canister.id);
@@ -101,8 +98,9 @@ export function loadSnapshot(task: Task): Uint8Array {
   const kept = use.total - use.snapshots - use.history - use.logs;
   pay(host, canister, BASELINE_INSTRUCTIONS + snapshot.sizeBytes, snapshot.sizeBytes - kept);
 
-  host.state.modules.set(snapshot.code.moduleHash, snapshot.module);
+  const replaced = canister.code?.moduleHash;
   canister.code = { ...snapshot.code, installedAt: host.state.time };
+  releaseModules(host.state, replaced);
   canister.heap = snapshot.heap.fork();
   canister.stable = snapshot.stable.fork();
   canister.wasmState = snapshot.wasmState;
@@ -136,9 +134,19 @@ export function listSnapshots(task: Task): Uint8Array {
 export function deleteSnapshot(task: Task): Uint8Array {
   const args = decode('snapshot', task.call.arg);
   const canister = controlledCanister(task, principalOf(args.canister_id));
-  canister.snapshots.delete(toHex(ownSnapshot(task.host, canister, args.snapshot_id).id));
+  remove(task.host, canister, ownSnapshot(task.host, canister, args.snapshot_id));
   task.host.changed(canister.id);
   return encodeNothing();
+}
+
+function remove(host: ManagementHost, canister: CanisterState, snapshot: Snapshot): void {
+  canister.snapshots.delete(toHex(snapshot.id));
+  releaseModules(host.state, snapshot.code.moduleHash);
+}
+
+/** The module as uploaded. */
+function moduleOf(host: ManagementHost, snapshot: Snapshot): Uint8Array {
+  return host.state.modules.get(snapshot.code.moduleHash) ?? new Uint8Array();
 }
 
 export function readSnapshotMetadata(task: Task): Uint8Array {
@@ -148,7 +156,7 @@ export function readSnapshotMetadata(task: Task): Uint8Array {
   return encode('read_canister_snapshot_metadata', {
     source: { taken_from_canister: null },
     taken_at_timestamp: snapshot.takenAt,
-    wasm_module_size: BigInt(snapshot.module.length),
+    wasm_module_size: BigInt(moduleOf(task.host, snapshot).length),
     globals: [],
     wasm_memory_size: memoryBytes(snapshot.heap),
     stable_memory_size: memoryBytes(snapshot.stable),
@@ -168,12 +176,12 @@ export function readSnapshotData(task: Task): Uint8Array {
   const args = decode('read_canister_snapshot_data', call.arg);
   const canister = viewedCanister(task, args.canister_id);
   const snapshot = ownSnapshot(host, canister, args.snapshot_id);
-  return encode('read_canister_snapshot_data', { chunk: partOf(snapshot, args.kind) });
+  return encode('read_canister_snapshot_data', { chunk: partOf(snapshot, moduleOf(host, snapshot), args.kind) });
 }
 
 type Kind = Arguments['read_canister_snapshot_data']['kind'];
 
-function partOf(snapshot: Snapshot, kind: Kind): Uint8Array {
+function partOf(snapshot: Snapshot, module: Uint8Array, kind: Kind): Uint8Array {
   if ('wasm_chunk' in kind) {
     const hash = toHex(kind.wasm_chunk.hash);
     const chunk = snapshot.chunkStore.get(hash);
@@ -181,8 +189,8 @@ function partOf(snapshot: Snapshot, kind: Kind): Uint8Array {
     return chunk;
   }
   if ('wasm_module' in kind) {
-    const { offset, size } = checkedSlice(kind.wasm_module, BigInt(snapshot.module.length));
-    return snapshot.module.slice(offset, offset + size);
+    const { offset, size } = checkedSlice(kind.wasm_module, BigInt(module.length));
+    return module.slice(offset, offset + size);
   }
   const memory = 'wasm_memory' in kind ? snapshot.heap : snapshot.stable;
   const { offset, size } = checkedSlice(
