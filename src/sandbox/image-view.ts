@@ -29,6 +29,8 @@ export class ImageView implements QuerySession {
   #image: CommittedImage;
   /** True once something else was committed: the original is no longer what this view shows. */
   #detached = false;
+  /** True once a composite query committed to the forks: no other instance equals them. */
+  #diverged = false;
   #live: LiveInstance | undefined;
   /** Pages of the borrowed heap that hold changes of a composite query. */
   readonly #changed: Set<number> = new Set();
@@ -63,7 +65,9 @@ export class ImageView implements QuerySession {
       obtain: () => this.#obtain(environment),
       image: () => this.#image,
       beforeCommit: () => {},
-      committed: (_, heapPages) => {
+      committed: (live, heapPages) => {
+        this.#image = { ...this.#image, wasmState: live.committed };
+        this.#diverged = true;
         for (const page of heapPages) this.#changed.add(page);
       },
       release: (live) => {
@@ -75,7 +79,7 @@ export class ImageView implements QuerySession {
 
   #obtain(environment: ExecutionEnvironment): LiveInstance {
     if (this.#live !== undefined) return this.#live;
-    let live = this.#detached ? undefined : this.#host.borrow();
+    let live = this.#detached || this.#diverged ? undefined : this.#host.borrow();
     if (live === undefined) live = this.#host.create(this.#image, environment);
     else if (this.#image !== this.#original) live.stable.attach(this.#image.stable);
     live.view = this;

@@ -62,6 +62,8 @@ export class Message {
   #settlement: Settlement | undefined;
   #marks: Uint32Array | undefined;
   #gate: Gate | undefined;
+  /** It needs a stack of its own, and will probably need one the next time. */
+  #long = false;
 
   constructor(home: MessageHome, entry: EntryPoint, environment: ExecutionEnvironment, keeps?: boolean) {
     this.#home = home;
@@ -78,10 +80,19 @@ export class Message {
     const long = this.#live.module.longRunning;
     // The `(start)` of an installation cannot be undone on the same instance: it takes the other way at once.
     if (entry.kind === 'install') return this.#runSliced(sliceInstructions);
-    const name = 'method' in entry ? entry.method : entry.kind;
+    const name = this.#name();
     if (!long.has(name)) {
-      const result = this.#runPlain(sliceInstructions);
-      if (result !== undefined) return { done: true, result };
+      let result: ExecutionResult | undefined;
+      try {
+        result = this.#runPlain(sliceInstructions);
+      } catch (error) {
+        this.#giveUp();
+        throw error;
+      }
+      if (result !== undefined) {
+        this.#leave();
+        return { done: true, result };
+      }
       long.add(name);
     }
     return this.#runSliced(sliceInstructions);
@@ -97,13 +108,14 @@ export class Message {
     const invocation = live.entry(this.#entry);
     try {
       if (invocation !== undefined) {
-        if ('code' in invocation) return this.#leave(this.#failed(invocation));
+        if ('code' in invocation) return this.#failed(invocation);
         live.runPlain(invocation);
       }
     } catch (thrown) {
       // The native stack was too short: the stacks that can be suspended are made as large as the limit needs.
       const again = live.outOfSlice || thrown instanceof RangeError;
-      if (!again) return this.#leave(this.#failed(this.#failureOf(thrown), live.backtrace(thrown)));
+      if (!again) return this.#failed(this.#failureOf(thrown), live.backtrace(thrown));
+      this.#long = thrown instanceof RangeError;
       this.#rollBack();
       if (live.spoiled) {
         live.holder = undefined;
@@ -113,7 +125,12 @@ export class Message {
       }
       return undefined;
     }
-    return this.#leave(this.#succeeded());
+    return this.#succeeded();
+  }
+
+  /** Under which name the module remembers that a message was long. */
+  #name(): string {
+    return 'method' in this.#entry ? this.#entry.method : this.#entry.kind;
   }
 
   #begin(): void {
@@ -132,11 +149,13 @@ export class Message {
       this.#settlement = { resolve, reject };
       this.#drive().then(
         (result) => {
-          this.#leave(result);
+          if (!this.#long) this.#live.module.longRunning.delete(this.#name());
+          this.#leave();
           this.#settlement?.resolve({ done: true, result });
         },
         (error: unknown) => {
-          this.#leave(undefined);
+          if (error instanceof Abandoned) this.#leave();
+          else this.#giveUp();
           this.#settlement?.reject(error);
         },
       );
@@ -172,6 +191,7 @@ export class Message {
     const waiting = new Promise<void>((resolve, reject) => {
       this.#gate = { open: resolve, abandon: reject };
     });
+    this.#long = true;
     this.#marks = this.#home.lane.map.take();
     const settlement = this.#settlement;
     this.#settlement = undefined;
@@ -220,17 +240,22 @@ export class Message {
   // --- ending -------------------------------------------------------------------------------------------------------
 
   /** Gives the instance and the lane back. */
-  #leave<Result>(result: Result): Result {
+  #leave(): void {
     this.#live.holder = undefined;
     this.#home.release(this.#live);
     this.#home.lane.leave();
-    return result;
+  }
+
+  /** The host failed: nothing is known of the instance any more. */
+  #giveUp(): void {
+    this.#live.spoiled = true;
+    this.#home.lane.map.clear();
+    this.#leave();
   }
 
   #failureOf(thrown: unknown): UserError {
     const failure = this.#live.failureOf(thrown);
     if (failure !== undefined) return failure;
-    this.#live.spoiled = true;
     throw new HostFault(`the host failed while canister ${this.#live.canisterId.toText()} ran`, { cause: thrown });
   }
 
