@@ -23,9 +23,16 @@ export interface SoloOptions {
   readonly createReplica: (state: SubnetState) => Replica | Promise<Replica>;
   readonly signer: Signer;
   readonly observer?: ConsensusObserver;
+  /**
+   * Least time between checkpoints that are due by the number of rounds (`limits.checkpointRounds`): a node that runs
+   * thousands of rounds a second should not write its state several times in each. The log's length bounds it.
+   */
+  readonly checkpointSpacingMs?: number;
   /** Called at most once, when the engine cannot go on: the node should say why and end. */
   readonly onFault: (error: Error) => void;
 }
+
+const CHECKPOINT_SPACING_MS = 2_000;
 
 /**
  * Opens the state, executes again what the log holds above the newest checkpoint, and starts the engine.
@@ -49,7 +56,8 @@ export async function openSolo(options: SoloOptions): Promise<Consensus> {
       if (unfinished !== undefined) log.appendOutcome(unfinished);
       store = { directory, log };
     }
-    return new Solo({ platform, limits, replica, signer, observer, store, onFault });
+    const checkpointSpacingMs = options.checkpointSpacingMs ?? CHECKPOINT_SPACING_MS;
+    return new Solo({ platform, limits, replica, signer, observer, store, checkpointSpacingMs, onFault });
   } catch (error) {
     directory?.close();
     throw asStateError(error);

@@ -4,7 +4,7 @@ import { canisterIdFromNumber, type Ingress } from '../../model/index.ts';
 import { SimulatedPlatform } from '../../platform/index.ts';
 import { StateError } from '../../state/index.ts';
 import { ConsensusError } from '../contract.ts';
-import { idOf, MINUTE, message, open, ordeal, settle } from './test-ordeal.ts';
+import { idOf, MINUTE, message, open, ordeal, type Setting, settle } from './test-ordeal.ts';
 import { CountingReplica } from './test-replica.ts';
 
 describe('solo', () => {
@@ -294,6 +294,25 @@ describe('solo, opened again', () => {
     assert.deepEqual(second.replica.state.stateHash, first.replica.state.stateHash);
     assert.deepEqual(second.replica.applied(), first.replica.applied());
     await second.solo.stop();
+  });
+
+  test('checkpoints keep their distance, unless the log grows long', async () => {
+    const checkpoints = async (setting: Setting): Promise<number> => {
+      const platform = new SimulatedPlatform(1);
+      const { solo, replica } = await open(platform, setting);
+      for (let number = 0; number < 40; number++) {
+        solo.submit(message(platform, number));
+        await settle();
+        await platform.clock.advance(10);
+      }
+      await solo.stop();
+      return replica.batches.filter((batch) => batch.checkpoint).length;
+    };
+    const limits = { checkpointRounds: 5 };
+    assert.equal(await checkpoints({ limits }), 8);
+    assert.equal(await checkpoints({ limits, checkpointSpacingMs: 200 }), 2);
+    const short = await checkpoints({ limits: { ...limits, checkpointLogBytes: 2000 }, checkpointSpacingMs: 200 });
+    assert.ok(short > 4, `${short}`);
   });
 
   test('when the newest checkpoint is damaged, the one before and the log give the same state', async () => {

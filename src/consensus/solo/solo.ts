@@ -30,6 +30,7 @@ export interface SoloParts {
   readonly observer: ConsensusObserver;
   /** Absent: nothing is written. */
   readonly store: SoloStore | undefined;
+  readonly checkpointSpacingMs: number;
   /** Called once when the engine cannot go on. */
   readonly onFault: (error: Error) => void;
 }
@@ -75,6 +76,8 @@ export class Solo implements Consensus {
   readonly #completionWaiters: NamedWaiters<CertifiedState>;
   #checkpointHeight: Height;
   #checkpointBytes: number;
+  /** Monotonic time of the last checkpoint. The first one need not wait: the log may be long already. */
+  #checkpointMs: number = Number.NEGATIVE_INFINITY;
   #checkpoint: Promise<void> | undefined;
 
   constructor(parts: SoloParts) {
@@ -287,9 +290,10 @@ export class Solo implements Consensus {
   }
 
   #checkpointDue(): boolean {
-    const { store, limits } = this.#parts;
+    const { store, limits, platform, checkpointSpacingMs } = this.#parts;
     if (this.#checkpoint !== undefined) return false;
-    if (this.#executed.height + 1 - this.#checkpointHeight >= limits.checkpointRounds) return true;
+    const spaced = platform.clock.monotonicMs() - this.#checkpointMs >= checkpointSpacingMs;
+    if (spaced && this.#executed.height + 1 - this.#checkpointHeight >= limits.checkpointRounds) return true;
     return store !== undefined && store.log.bytes - this.#checkpointBytes >= limits.checkpointLogBytes;
   }
 
@@ -297,6 +301,7 @@ export class Solo implements Consensus {
   async #beginCheckpoint(): Promise<void> {
     const { store, observer, platform } = this.#parts;
     this.#checkpointHeight = this.#executed.height;
+    this.#checkpointMs = platform.clock.monotonicMs();
     if (store === undefined) return;
     await this.#checkpoint;
     const started = platform.clock.monotonicMs();

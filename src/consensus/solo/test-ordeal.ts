@@ -43,6 +43,7 @@ export interface Setting {
   readonly limits?: Partial<Limits>;
   readonly ephemeral?: boolean;
   readonly sign?: (message: Uint8Array) => Promise<Uint8Array>;
+  readonly checkpointSpacingMs?: number;
   /** Bytes after which a segment is full. */
   readonly segmentBytes?: number;
 }
@@ -75,6 +76,7 @@ export async function open(platform: SimulatedPlatform, setting: Setting = {}): 
     },
     signer: { sign: setting.sign ?? ((bytes) => Promise.resolve(sha256(bytes))) },
     observer: { replayed: () => replayed++, notice: (text) => notices.push(text) },
+    checkpointSpacingMs: setting.checkpointSpacingMs ?? 0,
     onFault: (error) => faults.push(error),
   });
   assert.ok(replica !== undefined);
