@@ -101,6 +101,14 @@ function comply(
         code(() => disk.create(`${folder}/nowhere/c`)),
         'not_found',
       );
+      assert.equal(
+        code(() => disk.makeFolder(`${folder}/c`)),
+        'exists',
+      );
+      assert.equal(
+        code(() => disk.makeFolder(`${folder}/c/d`)),
+        'not_found',
+      );
     });
 
     test('an open file survives its removal', () => {

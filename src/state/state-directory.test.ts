@@ -6,11 +6,11 @@ import { StateError, type StateErrorCode } from './state-error.ts';
 
 const encoder = new TextEncoder();
 
-function open(platform: SimulatedPlatform, notices: string[] = []): Promise<StateDirectory> {
+function open(platform: SimulatedPlatform, notices: string[] = [], path = 'state'): Promise<StateDirectory> {
   return StateDirectory.open({
     disk: platform.disk,
     entropy: platform.entropy,
-    path: 'state',
+    path,
     owner: '{"pid":4711}',
     pause: () => Promise.resolve(),
     notice: (text) => notices.push(text),
@@ -88,6 +88,10 @@ describe('state directory', () => {
     await assert.rejects(open(platform), fails('corrupt_file', /PERDURE: it is damaged/));
     platform.disk.damage(path, 0, text);
     (await open(platform)).close();
+    const file = new SimulatedPlatform(1);
+    file.disk.makeFolder('home');
+    file.disk.create('home/state');
+    await assert.rejects(open(file, [], 'home/state'), fails('not_a_state_directory', /is a file.*--state-dir/));
     const other = new SimulatedPlatform(1);
     other.disk.makeFolder('state');
     other.disk.create('state/thesis.tex');

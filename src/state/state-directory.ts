@@ -50,7 +50,7 @@ export class StateDirectory {
           path,
           `${path} is not empty and not a state directory. Choose another one with --state-dir`,
         );
-      disk.makeFolder(path);
+      makeRoot(disk, path);
       const lock = takeLock(disk, path, options.owner);
       try {
         removeTemporaries(disk, path);
@@ -139,6 +139,20 @@ function readIdentity(disk: Disk, path: string): Uint8Array {
   const match = /^(perdure-state-directory\nlayout 1\nnetwork ([0-9a-f]{16})\n)crc ([0-9a-f]{8})\n$/.exec(text);
   if (match === null || match[3] !== crcText(disk, match[1] ?? '')) throw corruptFile(file, 'it is damaged');
   return fromHex(match[2] ?? '');
+}
+
+function makeRoot(disk: Disk, path: string): void {
+  try {
+    disk.makeFolder(path);
+  } catch (error) {
+    if (!(error instanceof DiskError) || (error.code !== 'exists' && error.code !== 'not_found')) throw error;
+    throw new StateError(
+      'not_a_state_directory',
+      path,
+      `${path} is a file, or lies below one. Choose another place with --state-dir`,
+      { cause: error },
+    );
+  }
 }
 
 function takeLock(disk: Disk, path: string, owner: string): DiskLock {

@@ -140,6 +140,9 @@ class MemoryDisk implements SimulatedDisk {
   makeFolder(path: string): void {
     this.#step();
     const parts = path.split('/');
+    for (let depth = 1; depth <= parts.length; depth++)
+      if (this.#entries.files.has(parts.slice(0, depth).join('/')))
+        throw new DiskError(depth < parts.length ? 'not_found' : 'exists', path, `${path}: there is a file`);
     // Folders are durable at once: what the tests are about is files.
     for (let depth = 1; depth <= parts.length; depth++) this.#entries.folders.add(parts.slice(0, depth).join('/'));
   }
