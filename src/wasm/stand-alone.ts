@@ -155,13 +155,21 @@ class OwnInstance implements StandAlone {
   }
 }
 
+/** A page's bytes four at a time; pages are aligned. */
+function words(bytes: Uint8Array): Int32Array {
+  return new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+}
+
 function isZero(bytes: Uint8Array): boolean {
-  for (let i = 0; i < bytes.length; i++) if (bytes[i] !== 0) return false;
+  const all = words(bytes);
+  for (let i = 0; i < all.length; i++) if (all[i] !== 0) return false;
   return true;
 }
 
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  const one = words(a);
+  const other = words(b);
+  for (let i = 0; i < one.length; i++) if (one[i] !== other[i]) return false;
   return true;
 }
 
