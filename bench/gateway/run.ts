@@ -30,6 +30,7 @@ const { values } = parseArgs({ options: { seconds: { type: 'string', default: '2
 const seconds = Number(values.seconds);
 
 const subnet = await TestSubnet.create();
+subnet.recording = false;
 const canister = subnet.addCanister(1n);
 for (let i = 2n; i < 1_000n; i++) subnet.addCanister(i);
 const gateway = await testGateway(subnet, { http });

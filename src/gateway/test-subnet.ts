@@ -48,6 +48,8 @@ export class TestSubnet implements SubnetPort {
   query: (query: Query) => Response = (query) => ({ kind: 'reply', data: query.arg });
   inspect: (ingress: Ingress) => UserError | undefined = () => undefined;
   automatic = true;
+  /** Whether queries are remembered. */
+  recording = true;
   poolFull = false;
   /** Milliseconds added to this machine's clock. */
   clockOffsetMs = 0;
@@ -189,8 +191,11 @@ export class TestSubnet implements SubnetPort {
   }
 
   #query(query: Query): Promise<QueryOutcome> {
-    this.queries.push(query);
-    this.certificates.push(query.dataCertificate);
+    const certificate = query.dataCertificate;
+    if (this.recording) {
+      this.queries.push(query);
+      this.certificates.push(certificate);
+    }
     const response: Response = this.state.canisters.has(query.canisterId.key)
       ? this.query(query)
       : {
