@@ -30,7 +30,8 @@ export class CanisterModuleError extends Error {
   readonly userError: UserError;
 
   constructor(reason: string, help: string = TOOLCHAIN_HELP) {
-    const message = `Canister's Wasm module is not valid: ${reason}${/[.]$/.test(reason) ? '' : '.'}\n${help}`;
+    // The real replica ends the reason with a full stop, whether it has one or not.
+    const message = `Canister's Wasm module is not valid: ${reason}.\n${help}`;
     super(message);
     this.name = 'CanisterModuleError';
     this.userError = { code: ErrorCode.CanisterInvalidWasm, message };
