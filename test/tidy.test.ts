@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { missingFromLock } from './lock-file/index.ts';
 import { filesBelow, ROOT, readSources } from './source-tree/index.ts';
 
 const sources = ['src', 'test', 'bench', 'bin']
@@ -88,4 +89,8 @@ test('every file that the README links to exists', () => {
     .map((match) => match[1] ?? '')
     .filter((link) => !files.has(link) && ![...files].some((file) => file.startsWith(link.replace(/\/?$/, '/'))));
   assert.deepEqual(broken, []);
+});
+
+test('the lock file names the packages of every platform (else: npm run lock)', () => {
+  assert.deepEqual([...missingFromLock().keys()], []);
 });

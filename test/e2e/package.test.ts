@@ -24,7 +24,9 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Runs a program with an environment of its own: what npm tells its scripts would mislead it. */
 async function run(program: string, args: readonly string[], cwd: string): Promise<string> {
-  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_cache)|NODE_TEST)/i.test(name)));
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !/^(npm_(?!config_cache)|NODE_TEST)/i.test(name)),
+  );
   const child = spawn(program, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   const collect = (chunk: Buffer): void => {

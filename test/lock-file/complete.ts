@@ -1,0 +1,3 @@
+import { completeLock } from './index.ts';
+
+completeLock();
