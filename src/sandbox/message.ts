@@ -325,14 +325,13 @@ export class Message {
     this.#home.beforeCommit();
     if (this.#entry.kind === 'install' && !this.#entry.heapKept) image.heap.resize(0);
     const { heapMemory } = live;
-    const heap = this.#home.lane.map.dirtyPages(heapMemory.bytes, (page) => image.heap.view(page));
+    const heap = this.#home.lane.map.takeDirtyPages(heapMemory.bytes, (page) => image.heap.view(page));
     if (heapMemory.wasmPages !== image.heap.wasmPages) image.heap.resize(heapMemory.wasmPages);
     const { bytes } = heapMemory;
     for (const page of heap) {
       image.heap.write(page, bytes, page * 4096);
       heapMemory.noteResident(page);
     }
-    this.#home.lane.map.clear();
     const stable = live.stable.commit();
     live.captureState();
     this.#home.committed(live, heap);
@@ -345,15 +344,14 @@ export class Message {
     const { heapMemory } = live;
     if (this.#entry.kind === 'install' || heapMemory.wasmPages !== image.heap.wasmPages) {
       live.spoiled = true;
-      for (const page of this.#home.lane.map.dirtyPages(heapMemory.bytes, noPage)) heapMemory.noteResident(page);
+      for (const page of this.#home.lane.map.takeDirtyPages(heapMemory.bytes, noPage)) heapMemory.noteResident(page);
     } else {
-      for (const page of this.#home.lane.map.dirtyPages(heapMemory.bytes, (index) => image.heap.view(index))) {
+      for (const page of this.#home.lane.map.takeDirtyPages(heapMemory.bytes, (index) => image.heap.view(index))) {
         heapMemory.restore(page, image.heap);
         heapMemory.noteResident(page);
       }
       live.restoreState();
     }
-    this.#home.lane.map.clear();
     live.stable.discard();
     return NOTHING;
   }

@@ -42,7 +42,7 @@ const engine = globalThis.process?.getBuiltinModule?.('node:v8') as
   | undefined;
 
 class ThreadSandbox implements Sandbox {
-  readonly #lane = new Lane();
+  readonly lane: Lane = new Lane();
   readonly #pool = new HeapPool(POOLED_HEAPS);
   readonly #limits: Limits;
   readonly #modules: ModuleCache;
@@ -69,12 +69,12 @@ class ThreadSandbox implements Sandbox {
     environment: ExecutionEnvironment,
     sliceInstructions: bigint,
   ): Promise<Step> {
-    if (!this.#lane.tryEnter()) await this.#lane.enter();
+    if (!this.lane.tryEnter()) await this.lane.enter();
     let message: Message;
     try {
-      message = new Message(this.#homeOf(image, entry, environment), entry, environment);
+      message = new Message(new ReplicatedHome(this, image, entry, environment), entry, environment);
     } catch (error) {
-      this.#lane.leave();
+      this.lane.leave();
       throw error;
     }
     return message.run(Number(sliceInstructions));
@@ -84,10 +84,10 @@ class ThreadSandbox implements Sandbox {
     const { key } = image.id;
     const view = new ImageView(
       {
-        lane: this.#lane,
+        lane: this.lane,
         borrow: () => this.#ready(image),
         create: (content, environment) => this.#create(image, content, environment, false),
-        putBack: (live) => this.#putBack(key, live),
+        putBack: (live) => this.putBack(key, live),
         closed: () => {
           const views = this.#views.get(key);
           views?.delete(view);
@@ -104,37 +104,25 @@ class ThreadSandbox implements Sandbox {
 
   evict(canisterId: Principal): void {
     const { key } = canisterId;
-    this.#detachViews(key);
+    this.detachViews(key);
     const live = this.#live.get(key);
     this.#live.delete(key);
     if (live !== undefined && live.holder === undefined) this.#pool.give(live.heapMemory);
   }
 
-  #homeOf(image: CanisterImage, entry: EntryPoint, environment: ExecutionEnvironment): MessageHome {
+  /** The instance for a message: the canister's ready one, but for an installation, which begins on a new one. */
+  obtain(image: CanisterImage, entry: EntryPoint, environment: ExecutionEnvironment): LiveInstance {
+    if (entry.kind !== 'install') return this.#ready(image) ?? this.#makeReady(image, environment);
+    const heap = entry.heapKept ? image.heap : NO_PAGES;
+    return this.#create(image, { heap, stable: image.stable, wasmState: undefined }, environment, !entry.heapKept);
+  }
+
+  /** The image was written from an instance, which is the canister's ready one from now on. */
+  committed(image: CanisterImage, live: LiveInstance): void {
+    live.heapStore = image.heap;
+    live.stableStore = image.stable;
     const { key } = image.id;
-    return {
-      lane: this.#lane,
-      obtain: () => {
-        if (entry.kind === 'install') {
-          const heap = entry.heapKept ? image.heap : NO_PAGES;
-          return this.#create(
-            image,
-            { heap, stable: image.stable, wasmState: undefined },
-            environment,
-            !entry.heapKept,
-          );
-        }
-        return this.#ready(image) ?? this.#makeReady(image, environment);
-      },
-      image: () => image,
-      release: (live) => this.#putBack(key, live),
-      beforeCommit: () => this.#detachViews(key),
-      committed: (live) => {
-        live.heapStore = image.heap;
-        live.stableStore = image.stable;
-        if (this.#live.get(key) !== live) this.#keep(key, live);
-      },
-    };
+    if (this.#live.get(key) !== live) this.#keep(key, live);
   }
 
   /** The canister's instance when it equals the image and nobody has it. */
@@ -178,7 +166,7 @@ class ThreadSandbox implements Sandbox {
       module: this.#loaded(image.module),
       generation: image.generation,
       limits: this.#limits,
-      lane: this.#lane,
+      lane: this.lane,
       pool: this.#pool,
       image: content,
       environment,
@@ -212,7 +200,7 @@ class ThreadSandbox implements Sandbox {
   }
 
   /** An instance that nobody has any more: it stays when it is the canister's ready one and still equals its image. */
-  #putBack(key: string, live: LiveInstance): void {
+  putBack(key: string, live: LiveInstance): void {
     const ready = this.#live.get(key) === live;
     if (ready && !live.spoiled) return;
     if (ready) this.#live.delete(key);
@@ -220,10 +208,48 @@ class ThreadSandbox implements Sandbox {
     if (live.committed !== undefined) this.#pool.give(live.heapMemory);
   }
 
-  #detachViews(key: string): void {
+  /** Something else than what the open views of a canister show is about to be committed. */
+  detachViews(key: string): void {
     const views = this.#views.get(key);
     if (views === undefined) return;
     for (const view of views) view.detach();
+  }
+}
+
+/** Where a replicated message runs: on the canister's own image. */
+class ReplicatedHome implements MessageHome {
+  readonly lane: Lane;
+  readonly #sandbox: ThreadSandbox;
+  readonly #image: CanisterImage;
+  readonly #entry: EntryPoint;
+  readonly #environment: ExecutionEnvironment;
+
+  constructor(sandbox: ThreadSandbox, image: CanisterImage, entry: EntryPoint, environment: ExecutionEnvironment) {
+    this.lane = sandbox.lane;
+    this.#sandbox = sandbox;
+    this.#image = image;
+    this.#entry = entry;
+    this.#environment = environment;
+  }
+
+  obtain(): LiveInstance {
+    return this.#sandbox.obtain(this.#image, this.#entry, this.#environment);
+  }
+
+  image(): CommittedImage {
+    return this.#image;
+  }
+
+  release(live: LiveInstance): void {
+    this.#sandbox.putBack(this.#image.id.key, live);
+  }
+
+  beforeCommit(): void {
+    this.#sandbox.detachViews(this.#image.id.key);
+  }
+
+  committed(live: LiveInstance): void {
+    this.#sandbox.committed(this.#image, live);
   }
 }
 

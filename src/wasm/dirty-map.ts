@@ -67,33 +67,41 @@ export class DirtyMap {
    * neighbours where the bytes next to a marked page changed (a store that crosses the edge marks one page only).
    */
   dirtyPages(heap: Uint8Array, committed: CommittedPage): number[] {
-    const marked = this.collect();
-    const pages = heap.length / PAGE_BYTES;
-    const dirty: number[] = [];
-    const last = marked.length - 1;
-    for (let i = 0; i <= last; i++) {
-      const page = marked[i] as number;
-      // The page after the last may stand for a store just before it.
-      if (page > pages) break;
-      const before = page - 1;
-      if (before >= 0 && dirty[dirty.length - 1] !== before && changed(heap, committed, before, PAGE_BYTES - SLACK)) {
-        if (i === 0 || marked[i - 1] !== before) dirty.push(before);
-      }
-      if (page === pages) break;
-      if (dirty[dirty.length - 1] !== page) dirty.push(page);
-      const after = page + 1;
-      if (after < pages && marked[i + 1] !== after && changed(heap, committed, after, 0)) dirty.push(after);
-    }
-    // 32-bit addresses wrap around: the last page of the address space and the first are neighbours.
-    if (last >= 0 && pages > 0) {
-      const top = TOP_PAGE_32;
-      if (marked[last] === top && dirty[0] !== 0 && changed(heap, committed, 0, 0)) dirty.unshift(0);
-      if (marked[0] === 0 && pages > top && marked[last] !== top && changed(heap, committed, top, PAGE_BYTES - SLACK)) {
-        dirty.push(top);
-      }
-    }
-    return dirty;
+    return dirtyAmong(this.collect(), heap, committed);
   }
+
+  /** The same, and removes all marks. */
+  takeDirtyPages(heap: Uint8Array, committed: CommittedPage): number[] {
+    return dirtyAmong(this.#found.subarray(0, this.#walk(1)), heap, committed);
+  }
+}
+
+function dirtyAmong(marked: Uint32Array, heap: Uint8Array, committed: CommittedPage): number[] {
+  const pages = heap.length / PAGE_BYTES;
+  const dirty: number[] = [];
+  const last = marked.length - 1;
+  for (let i = 0; i <= last; i++) {
+    const page = marked[i] as number;
+    // The page after the last may stand for a store just before it.
+    if (page > pages) break;
+    const before = page - 1;
+    if (before >= 0 && dirty[dirty.length - 1] !== before && changed(heap, committed, before, PAGE_BYTES - SLACK)) {
+      if (i === 0 || marked[i - 1] !== before) dirty.push(before);
+    }
+    if (page === pages) break;
+    if (dirty[dirty.length - 1] !== page) dirty.push(page);
+    const after = page + 1;
+    if (after < pages && marked[i + 1] !== after && changed(heap, committed, after, 0)) dirty.push(after);
+  }
+  // 32-bit addresses wrap around: the last page of the address space and the first are neighbours.
+  if (last >= 0 && pages > 0) {
+    const top = TOP_PAGE_32;
+    if (marked[last] === top && dirty[0] !== 0 && changed(heap, committed, 0, 0)) dirty.unshift(0);
+    if (marked[0] === 0 && pages > top && marked[last] !== top && changed(heap, committed, top, PAGE_BYTES - SLACK)) {
+      dirty.push(top);
+    }
+  }
+  return dirty;
 }
 
 /** Whether `SLACK` bytes of a page, from `start`, are not the committed ones. */
