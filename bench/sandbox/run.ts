@@ -11,6 +11,7 @@ import { ANONYMOUS, canisterIdFromNumber, Principal } from '../../src/model/inde
 import type { CanisterImage, EntryPoint, ExecutionEnvironment, Sandbox, WasmState } from '../../src/sandbox/index.ts';
 import { createSandbox } from '../../src/sandbox/index.ts';
 import { PageMap } from '../../src/state/index.ts';
+import { motokoProgram } from '../../test/motoko-programs/index.ts';
 
 const wabt = await wabtFactory();
 const NOTHING = new Uint8Array(0);
@@ -79,9 +80,9 @@ class Canister {
     };
   }
 
-  async run(entry: EntryPoint): Promise<void> {
-    const step = await this.#sandbox.execute(this.#image, entry, ENVIRONMENT, SLICE);
-    if (!step.done) throw new Error('paused');
+  async run(entry: EntryPoint, slice: bigint = SLICE): Promise<void> {
+    let step = await this.#sandbox.execute(this.#image, entry, ENVIRONMENT, slice);
+    while (!step.done) step = await step.paused.resume(slice);
     if (step.result.wasmState !== undefined) this.#state(step.result.wasmState);
   }
 
@@ -96,10 +97,9 @@ class Canister {
     session.close();
   }
 
-  /** Puts something on every page, as a heap in use has it. */
-  populate(mib: number): void {
-    const page = new Uint8Array(4096).fill(1);
-    for (let n = 1; n < mib * 256; n += 64) this.#image.heap.write(n, page, 0);
+  /** The next message finds no live instance: the canister wakes from its page stores. */
+  evict(): void {
+    this.#sandbox.evict(this.#image.id);
   }
 }
 
@@ -134,3 +134,39 @@ for (const memory64 of [false, true]) {
     console.log(`| ${memory64 ? 64 : 32} | ${mib} MiB | ${cells.join(' | ')} |`);
   }
 }
+
+/** Loops so that a slice of 100,000 instructions is used up ten times. */
+const LONG = `(module (func (export "canister_update long") (local i64)
+  (loop $l (br_if $l (i64.lt_u (local.tee 0 (i64.add (local.get 0) (i64.const 1))) (i64.const 150000))))))`;
+
+const others: [string, number][] = [];
+{
+  const module = wabt.parseWat('long.wat', LONG);
+  const canister = new Canister(createSandbox(), new Uint8Array(module.toBinary({}).buffer));
+  const long: EntryPoint = { kind: 'update', method: 'long', arg: NOTHING };
+  await canister.run({ kind: 'install', hook: 'canister_init', arg: NOTHING, heapKept: false });
+  const whole = await leastMicros(20, 20, () => canister.run(long));
+  const sliced = await leastMicros(20, 20, () => canister.run(long, 100_000n));
+  others.push(['a message of about 1,000,000 instructions', whole]);
+  others.push(['the same in slices of 100,000', sliced]);
+}
+for (const persistence of ['enhanced', 'classic'] as const) {
+  const canister = new Canister(createSandbox(), await motokoProgram('counter', persistence));
+  const arg = new Uint8Array(Buffer.from('DIDL\0\0', 'latin1'));
+  await canister.run({ kind: 'install', hook: 'canister_init', arg, heapKept: false });
+  const increment: EntryPoint = { kind: 'update', method: 'increment', arg };
+  await leastMicros(20, 200, () => canister.run(increment));
+  others.push([
+    `Motoko, ${persistence} persistence: increment`,
+    await leastMicros(50, 100, () => canister.run(increment)),
+  ]);
+  const query: EntryPoint = { kind: 'query', method: 'get', arg };
+  others.push([`Motoko, ${persistence} persistence: query`, await leastMicros(50, 100, () => canister.query(query))]);
+  const wake = async (): Promise<void> => {
+    canister.evict();
+    await canister.run(increment);
+  };
+  others.push([`Motoko, ${persistence} persistence: wake and increment`, await leastMicros(20, 5, wake)]);
+}
+console.log('\n| | µs |\n|---|---|');
+for (const [what, micros] of others) console.log(`| ${what} | ${micros.toFixed(1)} |`);
