@@ -90,7 +90,11 @@ for (const width of (values.width ?? '').split(',')) {
     const base = minima[0] as number;
     const row = Object.fromEntries(names.map((name, i) => [name, (minima[i + 1] as number) / base]));
     ratios[kernel] = row;
-    console.log(kernel.padEnd(11), base.toFixed(2).padStart(8), ...names.map((n) => (row[n] as number).toFixed(2).padStart(9)));
+    console.log(
+      kernel.padEnd(11),
+      base.toFixed(2).padStart(8),
+      ...names.map((n) => (row[n] as number).toFixed(2).padStart(9)),
+    );
   }
   for (const [label, kernels] of [
     ['dense', DENSE],
@@ -115,5 +119,7 @@ if (values.module !== undefined) {
     best = Math.min(best, Number(process.hrtime.bigint() - start) / 1e6);
   }
   const speed = bytes.length / 1e3 / best;
-  console.log(`\nrewriting ${(bytes.length / 1e6).toFixed(2)} MB: ${best.toFixed(0)} ms, ${speed.toFixed(1)} MB/s, x${(size / bytes.length).toFixed(2)}`);
+  console.log(
+    `\nrewriting ${(bytes.length / 1e6).toFixed(2)} MB: ${best.toFixed(0)} ms, ${speed.toFixed(1)} MB/s, x${(size / bytes.length).toFixed(2)}`,
+  );
 }

@@ -107,10 +107,15 @@ const IN_GLOBAL = 1;
 const IN_BOTH = 2;
 
 const FACTS_MAX = 64;
+/** Stores of one loop that keep their last page in a local. */
+const SITES_MAX = 4;
 /** V8 refuses larger bodies. */
 const BODY_BYTES_MAX = 7_654_321;
 const LOCALS_MAX = 50_000;
-/** Bytes of a frame besides its locals and operands, an upper bound for every tier, with what instrumentation adds. */
+/**
+ * Bytes of a frame besides its locals and operands, an upper bound for every tier. Half of it is for what instrumentation
+ * adds and for parameters and results that do not fit into registers; where they need more, they are charged.
+ */
 const FRAME_FIXED_BYTES = 256;
 /** A function without calls and with no more locals than this adds too little to be worth a check. */
 const LEAF_LOCALS_MAX = 128;
@@ -133,6 +138,8 @@ interface Control {
   start: number;
   /** How many closed ranges there were. */
   closed: number;
+  /** Which loop it is, in order of appearance; -1 for what is no loop. */
+  loop: number;
 }
 
 /** Rewrites one body after the other; holds the scratch space. */
@@ -167,6 +174,8 @@ export class FunctionRewriter {
   #branchesToFunction = false;
   #returns = 0;
   #lastAssigned: number[] = [];
+  /** Stores in each loop, or -1 where it calls or holds other loops: only tight loops keep pages in locals. */
+  #loopStores: number[] = [];
 
   // Abstract operands: type; float class; the value as a numbered value plus a distance, UNKNOWN where it has no number;
   // and the local plus a distance that it was read from, or -1.
@@ -188,7 +197,13 @@ export class FunctionRewriter {
   readonly #closedStart: number[] = [];
   readonly #closedEnd: number[] = [];
   #closed = 0;
+  // The innermost loop: where it starts, which one it is, and how many of its stores keep their last page in a local.
   #loopStart = -1;
+  #loop = -1;
+  #loops = 0;
+  #sites = 0;
+  /** Locals with the page that a store in a tight loop marked last; loops that do not nest share them. */
+  readonly #siteLocals: number[] = [];
 
   // Marked already: bytes [low, high) from a numbered value.
   readonly #factValue: number[] = [];
@@ -211,6 +226,7 @@ export class FunctionRewriter {
   }
 
   rewrite(index: number): RewrittenBody {
+    const plan = this.#plan;
     const module = this.#module;
     const body = module.bodies[index] as FunctionBody;
     const type = module.types[module.functions[module.importedFunctions + index] as number] as FunctionType;
@@ -222,9 +238,14 @@ export class FunctionRewriter {
     }
     this.#reader.end = body.range.end;
     this.#scan(body);
+    this.#largeLeaf = false;
     this.#classify(body, type);
     this.#emit(body, type);
-    return this.#assemble(body);
+    if (plan.stackGuard && !this.#guarded && this.#depthMax + this.#added.length > LEAF_LOCALS_MAX) {
+      this.#largeLeaf = true;
+      this.#emit(body, type);
+    }
+    return this.#assemble(body, type);
   }
 
   // --- decoding -----------------------------------------------------------------------------------------------------
@@ -414,6 +435,15 @@ export class FunctionRewriter {
     this.#usesVectors = this.#localTypes.includes(V128);
     const lastAssigned = new Array<number>(this.#localTypes.length).fill(-1);
     this.#lastAssigned = lastAssigned;
+    const loopStores: number[] = [];
+    this.#loopStores = loopStores;
+    // The loops that are open, and at which depth.
+    const loops: number[] = [];
+    const loopDepths: number[] = [];
+    const notTight = (): void => {
+      const loop = loops[loops.length - 1];
+      if (loop !== undefined) loopStores[loop] = -1;
+    };
     const accessWeight = this.#memory64 ? 2 : 1;
     const end = body.range.end;
     let depth = 0;
@@ -429,6 +459,10 @@ export class FunctionRewriter {
           this.#hasLoops = true;
           this.#skip(op);
           depth++;
+          notTight();
+          loops.push(loopStores.length);
+          loopDepths.push(depth);
+          loopStores.push(0);
           segments.push(cost);
           cost = 0;
           break;
@@ -452,6 +486,10 @@ export class FunctionRewriter {
           if (depth === 0) {
             if (this.#pos !== end) this.#reader.fail('operators remaining after end of function', this.#pos);
             return;
+          }
+          if (loopDepths[loopDepths.length - 1] === depth) {
+            loops.pop();
+            loopDepths.pop();
           }
           depth--;
           break;
@@ -492,6 +530,7 @@ export class FunctionRewriter {
         case 0x11:
         case 0x14:
           this.#hasCalls = true;
+          notTight();
           this.#skip(op);
           break;
         case 0x12:
@@ -514,6 +553,10 @@ export class FunctionRewriter {
           const nan = nanOf[op] as number;
           if (nan === NAN.arithmetic || (nan >= NAN.arithmetic32x4 && nan <= NAN.promote)) this.#hasArithmetic = true;
           if (op >= FD) this.#usesVectors = true;
+          if ((storeBytesOf[op] as number) > 0 && loops.length > 0) {
+            const loop = loops[loops.length - 1] as number;
+            if ((loopStores[loop] as number) >= 0) loopStores[loop] = (loopStores[loop] as number) + 1;
+          }
           this.#skip(op);
         }
       }
@@ -640,7 +683,8 @@ export class FunctionRewriter {
       out.u32(local);
       out.op(0x20);
       out.u32(local);
-      out.op(type === F32 ? 0x5c : 0x62);
+      // x >= x fails for a NaN only, and takes one jump where x != x takes two.
+      out.op(type === F32 ? 0x60 : 0x66, 0x45);
       this.#coldIf();
       if (type === F32) out.op(0x43, 0, 0, 0xc0, 0x7f);
       else out.op(0x44, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f);
@@ -764,10 +808,12 @@ export class FunctionRewriter {
 
   #innermostLoop(): void {
     this.#loopStart = -1;
+    this.#loop = -1;
     for (let i = this.#control.length - 1; i >= 0; i--) {
       const frame = this.#control[i] as Control;
       if (frame.kind === LOOP) {
         this.#loopStart = frame.start;
+        this.#loop = frame.loop;
         return;
       }
     }
@@ -849,6 +895,8 @@ export class FunctionRewriter {
   }
 
   #guarded = false;
+  /** Calls nothing, but keeps so many operands at once that its frame matters. */
+  #largeLeaf = false;
 
   /** What must happen before a function is left: the counter and the stack go back to the globals. */
   #exit(): void {
@@ -898,11 +946,14 @@ export class FunctionRewriter {
     this.#nextValue = this.#localTypes.length + 1;
     this.#closed = 0;
     this.#loopStart = -1;
+    this.#loop = -1;
+    this.#loops = 0;
+    this.#siteLocals.length = 0;
     this.#copied = body.code;
     this.#pos = body.code;
     this.#pageLocal = -1;
     this.#counterLocal = -1;
-    this.#guarded = plan.stackGuard && (this.#hasCalls || this.#localTypes.length > LEAF_LOCALS_MAX);
+    this.#guarded = plan.stackGuard && (this.#hasCalls || this.#largeLeaf || this.#localTypes.length > LEAF_LOCALS_MAX);
     const charges = this.#segments.reduce((sum, cost, i) => sum + (i > 0 && cost > 0 ? 1 : 0), 0);
     this.#direct = plan.metering && charges === 0 && !this.#hasLoops;
     if (plan.metering && !this.#direct) this.#counterLocal = this.#newLocal(I64);
@@ -923,6 +974,7 @@ export class FunctionRewriter {
       counter: IN_LOCAL,
       start: body.code,
       closed: 0,
+      loop: -1,
     });
 
     for (;;) {
@@ -958,10 +1010,13 @@ export class FunctionRewriter {
             counter: this.#counterState,
             start: this.#at,
             closed: this.#closed,
+            loop: op === 0x03 ? this.#loops++ : -1,
           });
           this.#pushAll(signature.parameters);
           if (op === 0x03) {
             this.#loopStart = this.#at;
+            this.#loop = this.#loops - 1;
+            this.#sites = 0;
             this.#counterState = IN_LOCAL;
             this.#nextSegment(true);
           } else if (op === 0x04) {
@@ -1697,6 +1752,14 @@ export class FunctionRewriter {
     if (this.#memory64) out.op(0x42, PAGE_SHIFT, 0x88, 0xa7, 0x22);
     else out.op(0x41, PAGE_SHIFT, 0x76, 0x22);
     out.u32(page);
+    const site = this.#siteLocal();
+    if (site >= 0) {
+      this.#local(0x20, site);
+      out.u8(0x47);
+      this.#coldIf();
+      this.#local(0x20, page);
+      this.#local(0x22, site);
+    }
     out.u8(0x2d);
     this.#mapAccess(map, MAP_LEVEL1 + pages);
     out.u8(0x45);
@@ -1713,21 +1776,42 @@ export class FunctionRewriter {
     out.op(0x41, MAP_LEVEL2_SHIFT, 0x76, 0x41, 1, 0x3a);
     this.#mapAccess(map, 0);
     out.u8(0x0b);
+    if (site >= 0) out.u8(0x0b);
     return point;
+  }
+
+  /** A local for the last page of the store at hand, if it stands in a tight loop with few of them; else -1. */
+  #siteLocal(): number {
+    if (this.#loop < 0) return -1;
+    const stores = this.#loopStores[this.#loop] as number;
+    if (stores <= 0 || this.#sites >= SITES_MAX) return -1;
+    // With many of them, one local for all: an interpreter's stack and its registers share a page.
+    const site = stores > SITES_MAX ? 0 : this.#sites++;
+    let local = this.#siteLocals[site];
+    if (local === undefined) {
+      local = this.#newLocal(I32);
+      this.#siteLocals[site] = local;
+    }
+    return local;
   }
 
   // --- putting it together --------------------------------------------------------------------------------------------
 
   /** Upper bound of the function's frame in any tier. */
-  #frameBytes(): number {
-    let bytes = FRAME_FIXED_BYTES;
-    for (const type of this.#localTypes) bytes += type === V128 ? 16 : 8;
-    return bytes + this.#depthMax * (this.#usesVectors ? 16 : 8);
+  #frameBytes(type: FunctionType): number {
+    // Parameters and results lie on the stack once more, where the caller left them.
+    const passed = slotBytes(type.parameters) + slotBytes(type.results) + slotBytes(this.#added);
+    return (
+      FRAME_FIXED_BYTES +
+      Math.max(0, passed - FRAME_FIXED_BYTES / 2) +
+      slotBytes(this.#localTypes) +
+      this.#depthMax * (this.#usesVectors ? 16 : 8)
+    );
   }
 
-  #assemble(body: FunctionBody): RewrittenBody {
+  #assemble(body: FunctionBody, type: FunctionType): RewrittenBody {
     const plan = this.#plan;
-    const frame = this.#frameBytes();
+    const frame = this.#frameBytes(type);
     if (plan.stackGuard && plan.refuseLargeFrames && frame > plan.stackBytes) {
       throw new WasmError(
         'frame_too_large',
@@ -1816,6 +1900,11 @@ export class FunctionRewriter {
       prologue.op(0x0b);
     }
 
+    for (const site of this.#siteLocals) {
+      // No page: none is marked yet.
+      prologue.op(0x41, 0x7f, 0x21);
+      prologue.u32(site);
+    }
     const out = this.#out;
     for (const at of this.#framePatches) {
       out.bytes[at] = (frame & 0x7f) | 0x80;
@@ -1860,4 +1949,11 @@ export class FunctionRewriter {
       hints: [...hints.map((at) => at + start), ...this.#hints.map((at) => at + shift)],
     };
   }
+}
+
+/** What values of these types take on the stack. */
+function slotBytes(types: readonly ValueType[]): number {
+  let bytes = 0;
+  for (const type of types) bytes += type === V128 ? 16 : 8;
+  return bytes;
 }
