@@ -14,6 +14,8 @@ const BYTES_PER_WASM_PAGE = BigInt(WASM_PAGE_BYTES);
 /** What an entry of the canister's history is counted as, besides its controllers. */
 const HISTORY_ENTRY_BYTES = 100n;
 const PRINCIPAL_BYTES = 29n;
+/** What a chunk of a module counts as, however short it is (management canister, `upload_chunk`). */
+const CHUNK_BYTES = 1n << 20n;
 const SECONDS_PER_DAY = 86_400n;
 const NANOS_PER_SECOND = 1_000_000_000n;
 
@@ -41,8 +43,7 @@ export function memoryUseOf(state: SubnetState, canister: CanisterState): Memory
     history += HISTORY_ENTRY_BYTES;
     if ('controllers' in change.details) history += PRINCIPAL_BYTES * BigInt(change.details.controllers?.length ?? 0);
   }
-  let chunkStore = 0n;
-  for (const chunk of canister.chunkStore.values()) chunkStore += BigInt(chunk.length);
+  const chunkStore = BigInt(canister.chunkStore.size) * CHUNK_BYTES;
   let logs = 0n;
   for (const record of canister.logs) logs += BigInt(record.content.length);
   let snapshots = 0n;

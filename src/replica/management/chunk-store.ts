@@ -1,5 +1,6 @@
 import { concatBytes, equalBytes, sha256, toHex } from '../../codec/index.ts';
-import { type Cycles, instructionsFee, type Principal } from '../../model/index.ts';
+import { type Cycles, freezingThresholdCycles, instructionsFee, type Principal } from '../../model/index.ts';
+import type { CanisterState } from '../../state/index.ts';
 import { canisterOf, charge, controlledOrOwnCanister, requireController, type Task } from './canister-record.ts';
 import { decode, encode, encodeNothing, principalOf } from './interface.ts';
 import * as refusal from './refusal.ts';
@@ -25,18 +26,38 @@ export function uploadChunk(task: Task): Uint8Array {
     throw refusal.chunkStore(
       `Error charging for 'upload_chunk': Canister ${canister.id} is out of cycles: please top up the canister with at least ${threshold + fee - canister.balance} additional cycles`,
     );
-  charge(host, canister, fee);
-  host.changed(canister.id);
   const hash = sha256(args.chunk);
   const key = toHex(hash);
-  if (!canister.chunkStore.has(key)) {
-    if (canister.chunkStore.size >= limits.chunkStoreChunks)
-      throw refusal.chunkStore(
-        `Wasm chunk store has already reached maximum capacity of ${limits.chunkStoreChunks * limits.chunkBytes} bytes or the maximum number of entries, ${limits.chunkStoreChunks}`,
-      );
-    canister.chunkStore.set(key, args.chunk.slice());
-  }
+  const isNew = !canister.chunkStore.has(key);
+  const refused = isNew ? refusalOfOneMore(task, canister, fee) : undefined;
+  // The work of hashing is paid for, whether the chunk is kept or not.
+  charge(host, canister, fee);
+  if (isNew && refused === undefined) canister.chunkStore.set(key, args.chunk.slice());
+  host.changed(canister.id);
+  if (refused !== undefined) throw refused;
   return encode('upload_chunk', { hash });
+}
+
+/** Why a canister cannot have another chunk: each counts as one of the largest size. */
+function refusalOfOneMore(task: Task, canister: CanisterState, fee: Cycles): refusal.Refusal | undefined {
+  const { host } = task;
+  const { chunkBytes, chunkStoreChunks, subnetMemoryBytes } = host.limits;
+  if (canister.chunkStore.size >= chunkStoreChunks)
+    return refusal.chunkStore(
+      `Wasm chunk store has already reached maximum capacity of ${chunkStoreChunks * chunkBytes} bytes or the maximum number of entries, ${chunkStoreChunks}`,
+    );
+  const bytes = BigInt(chunkBytes);
+  const free = subnetMemoryBytes - host.subnetMemoryUse();
+  if (bytes > free) return refusal.memoryOversubscribed(bytes, free);
+  const use = host.idleUse(canister);
+  const threshold = freezingThresholdCycles(host.fees, {
+    ...use,
+    memoryBytes: use.memoryBytes + bytes,
+    freezingThresholdSeconds: canister.settings.freezingThresholdSeconds,
+    reservedBalance: canister.reservedBalance,
+  });
+  const balance = canister.balance - fee;
+  return balance < threshold ? refusal.noCyclesToGrow(bytes, threshold - balance) : undefined;
 }
 
 export function clearChunkStore(task: Task): Uint8Array {

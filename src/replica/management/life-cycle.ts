@@ -154,12 +154,15 @@ function beginStop(task: Task): ManagementOutcome {
   const { call, host } = task;
   const canister = controlledCanister(task, principalOf(decode('canister_id', call.arg).canister_id));
   canister.version += 1n;
-  host.changed(canister.id);
-  if (canister.status.kind === 'stopped') return reply(encodeNothing());
+  if (canister.status.kind === 'stopped') {
+    host.changed(canister.id);
+    return reply(encodeNothing());
+  }
   const deadline = host.state.time + host.limits.stopCanisterTimeoutNanos;
   const earlier = canister.status.kind === 'stopping' ? canister.status.waiting : [];
   canister.status = { kind: 'stopping', waiting: [...earlier, { managementCallId: call.id, deadline }] };
   call.progress = { kind: 'stop', canisterKey: canister.id.key, deadline, outcome: 'waiting' } satisfies StopProgress;
+  host.changed(canister.id);
   settleStopping(host, canister);
   return stopOutcome(task, canister, call.progress as StopProgress);
 }
