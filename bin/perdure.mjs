@@ -3,12 +3,14 @@
 // meets an explanation and not a syntax error: a Node 24 installed beside us (devDependency `node`) takes over silently.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import nodeModule, { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const NEEDED_MAJOR = 24;
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
+  // Keeps what Node made of our modules (types stripped, code compiled): the second start is twice as fast.
+  nodeModule.enableCompileCache?.();
   // A checkout has the sources (Node strips their types); the published package has only what was built from them.
   const source = new URL('../src/cli/main.ts', import.meta.url);
   const built = new URL('../dist/cli/main.js', import.meta.url);

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { DEFAULT_LIMITS } from '../../model/index.ts';
@@ -66,6 +67,8 @@ export const start: Command = {
     const signalled = signal(terminal);
     const url = node.url ?? '';
     announce(terminal, url, node.rootKey, stateDir);
+    // Now, because a process that is killed could not do it later: the next start is faster.
+    flushCompileCache();
     if (invocation.flag('deploy-examples') && node.fresh) void deployExamples(url, invocation, signalled.promise);
     const failure = await Promise.race([signalled.promise, node.failed]);
     await node.stop();
