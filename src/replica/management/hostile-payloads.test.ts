@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { sha256, utf8 } from '../../codec/index.ts';
 import { canisterIdFromNumber } from '../../model/index.ts';
 import { METHODS } from './admission.ts';
-import { argument, ManagementClient, refusalOf, settings, upgrade, wire } from './management-client.ts';
+import { argument, ManagementClient, refusalOf, settings, upgrade, wire } from './test-client.ts';
 
 /** A payload that each method accepts, for canister 0. */
 function validPayloads(): Map<string, Uint8Array> {

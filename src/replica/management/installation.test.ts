@@ -6,16 +6,7 @@ import { canisterIdFromNumber, MANAGEMENT_CANISTER } from '../../model/index.ts'
 import type { CanisterState } from '../../state/index.ts';
 import type { Script } from '../scripted-sandbox.ts';
 import { cyclesIn, USER } from '../test-subnet.ts';
-import {
-  argument,
-  decoded,
-  ManagementClient,
-  refusalOf,
-  STRANGER,
-  settings,
-  upgrade,
-  wire,
-} from './management-client.ts';
+import { argument, decoded, ManagementClient, refusalOf, STRANGER, settings, upgrade, wire } from './test-client.ts';
 
 /** Leaves a note of each hook in the heap and the log. */
 function noting(name: string, more: Script = {}): Script {

@@ -5,7 +5,7 @@ import { hashOfMap, utf8 } from '../../codec/index.ts';
 import { canisterIdFromNumber, MANAGEMENT_CANISTER } from '../../model/index.ts';
 import type { Script } from '../scripted-sandbox.ts';
 import { cyclesIn, SECOND, USER } from '../test-subnet.ts';
-import { argument, decoded, ManagementClient, refusalOf, STRANGER, settings, wire } from './management-client.ts';
+import { argument, decoded, ManagementClient, refusalOf, STRANGER, settings, wire } from './test-client.ts';
 
 const T = 1_000_000_000_000n;
 

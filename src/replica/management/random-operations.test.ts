@@ -8,7 +8,7 @@ import { type Script, ScriptedSandbox } from '../scripted-sandbox.ts';
 import { copyState, cyclesIn, newState, TestSubnet, USER } from '../test-subnet.ts';
 import { modulesOf } from './canister-record.ts';
 import { createManagement } from './index.ts';
-import { argument, STRANGER, settings, upgrade, wire } from './management-client.ts';
+import { argument, STRANGER, settings, upgrade, wire } from './test-client.ts';
 
 /** Any sequence of management calls, several to a round, some over many slices, with restarts in between. */
 

@@ -8,7 +8,7 @@ import { DEFAULT_LIMITS } from '../../model/index.ts';
 import { createSandbox } from '../../sandbox/index.ts';
 import type { CanisterState } from '../../state/index.ts';
 import { cyclesIn, USER } from '../test-subnet.ts';
-import { decoded, ManagementClient, refusalOf, upgrade, wire } from './management-client.ts';
+import { decoded, ManagementClient, refusalOf, upgrade, wire } from './test-client.ts';
 
 /** The management canister with real modules in the real sandbox: what only Wasm can show. */
 
