@@ -1,0 +1,18 @@
+;; `arm` sets the global timer five seconds ahead; when it fires a counter goes up; `fired` returns the counter.
+(module
+  (import "ic0" "msg_reply_data_append" (func $reply_append (param i32 i32)))
+  (import "ic0" "msg_reply" (func $reply))
+  (import "ic0" "time" (func $time (result i64)))
+  (import "ic0" "global_timer_set" (func $timer_set (param i64) (result i64)))
+  (memory 1)
+  (func (export "canister_update arm")
+    (drop (call $timer_set (i64.add (call $time) (i64.const 5000000000))))
+    (call $reply))
+  (func (export "canister_global_timer")
+    (i64.store (i32.const 0) (i64.add (i64.load (i32.const 0)) (i64.const 1))))
+  (func (export "canister_query fired")
+    (call $reply_append (i32.const 0) (i32.const 8))
+    (call $reply))
+  (func (export "canister_update down")
+    (call $reply_append (i32.const 0) (i32.const 8))
+    (call $reply)))
