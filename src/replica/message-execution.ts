@@ -84,11 +84,12 @@ export class MessageExecution {
   /** Lets a canister run: its paused message, else its next one, for one slice at most. */
   async run(round: Round, canister: CanisterState): Promise<void> {
     const before = round.instructions;
+    const message = canister.paused?.input ?? canister.input[0];
     try {
       if (canister.paused !== undefined) await this.#resume(round, canister, canister.paused);
       else await this.#start(round, canister);
     } catch (cause) {
-      throw hostFault(round, canister, cause);
+      throw hostFault(round, canister, message, cause);
     }
     if (round.instructions === before) round.instructions += MESSAGE_OVERHEAD;
     round.touch(canister.id.key);
@@ -215,11 +216,25 @@ export class MessageExecution {
   }
 }
 
-function hostFault(round: Round, canister: CanisterState, cause: unknown): HostFault {
+/** Names what the host could not execute: an operator may decide to pass over it. */
+function hostFault(
+  round: Round,
+  canister: CanisterState,
+  message: CanisterInput | undefined,
+  cause: unknown,
+): HostFault {
   const what = cause instanceof Error ? cause.message : String(cause);
-  const message = canister.paused?.input;
-  const method = message?.kind === 'request' ? ` in '${message.method}'` : '';
-  return new HostFault(`height ${round.state.height}, canister ${canister.id.toText()}${method}: ${what}`, { cause });
+  const which =
+    message === undefined
+      ? 'nothing'
+      : message.kind === 'request'
+        ? `'${message.method}'`
+        : message.kind === 'response'
+          ? `the response to call ${message.callbackId}`
+          : message.task;
+  return new HostFault(`height ${round.state.height}, canister ${canister.id.toText()}, message ${which}: ${what}`, {
+    cause,
+  });
 }
 
 /** Takes the next message out of the queue. @returns undefined when it ends without an execution. */

@@ -14,6 +14,7 @@ import {
   CALL_GRAPH_OUT_OF_INSTRUCTIONS,
   CALL_GRAPH_TOO_DEEP,
   canisterNotFound,
+  canisterStopped,
   canisterStopping,
   didNotReply,
   errorFromCanister,
@@ -233,7 +234,7 @@ export async function inspectMessage(parts: QueryParts, ingress: Ingress): Promi
   const canister = state.canisters.get(ingress.canisterId.key);
   if (canister === undefined) return canisterNotFound(ingress.canisterId);
   const status = canister.status.kind;
-  if (status === 'stopped') return notRunning(canister.id, status);
+  if (status === 'stopped') return canisterStopped(canister.id);
   if (status === 'stopping') return canisterStopping(canister.id);
   const module = parts.moduleOf(canister);
   if (module === undefined) return noWasmModule(canister.id);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { textOf, utf8 } from '../codec/index.ts';
-import { canisterIdFromNumber, MANAGEMENT_CANISTER, type Response } from '../model/index.ts';
+import { type Batch, canisterIdFromNumber, MANAGEMENT_CANISTER, type Response } from '../model/index.ts';
 import { type Script, ScriptedSandbox } from './scripted-sandbox.ts';
 import { addCanister, cyclesIn, newState, SECOND, TestSubnet, USER } from './test-subnet.ts';
 
@@ -13,6 +13,20 @@ function text(response: Response | undefined): string {
   if (response.kind === 'reply') return textOf(response.data) ?? 'bytes';
   const { rejectCode, message, errorCode } = response.reject;
   return `${rejectCode} ${errorCode}: ${message}`;
+}
+
+function batchOf(subnet: TestSubnet): Batch {
+  const { height, time } = subnet.state;
+  return {
+    height: height + 1,
+    protocolVersion: 1,
+    registryVersion: 1,
+    time: time + SECOND,
+    randomness: new Uint8Array(32),
+    checkpoint: false,
+    ingress: [],
+    operatorDecisions: [],
+  };
 }
 
 const forward: NonNullable<Script['callbacks']> = {
@@ -345,6 +359,52 @@ test('a stopping canister finishes what it began, refuses the rest; then it is s
   assert.equal(subnet.response(stop)?.kind, 'reply');
   assert.equal(subnet.state.canisters.get(FIRST.key)?.status.kind, 'stopped');
   assert.match(text(await subnet.call(subnet.message(FIRST, 'other'))), /^5 IC0508: Canister .* is stopped$/);
+});
+
+test('a stop is answered in the round of the last open call, even when that uses up the round', async () => {
+  const subnet = subnetOf(
+    [
+      {
+        update: {
+          wait: (api) => void api.call({ callee: SECOND_CANISTER, method: 'slow', onReply: 'late', onReject: 'no' }),
+        },
+        callbacks: {
+          ...forward,
+          late: (api) => {
+            api.instructions = 9_000_000n;
+            api.reply();
+          },
+        },
+      },
+      {
+        update: {
+          slow: (api) => {
+            api.instructions = 9_000_000n;
+            api.reply();
+          },
+        },
+      },
+    ],
+    { limits: { roundInstructions: 9_000_000n } },
+  );
+  const stop = { ...subnet.message(MANAGEMENT_CANISTER, 'stop', FIRST.bytes), effectiveCanisterId: FIRST };
+  const waiting = subnet.message(FIRST, 'wait');
+  await subnet.round([waiting]);
+  await subnet.round([stop]);
+  while (subnet.replica.busy) await subnet.round();
+  assert.equal(subnet.response(waiting)?.kind, 'reply');
+  assert.equal(subnet.response(stop)?.kind, 'reply');
+});
+
+test('a host fault names height, canister and message, and ends the replica', async () => {
+  const subnet = subnetOf([{ update: { run: (api) => api.reply() } }]);
+  subnet.sandbox.execute = () => Promise.reject(new Error('out of address space'));
+  const message = subnet.message(FIRST, 'run');
+  await assert.rejects(subnet.replica.execute({ ...batchOf(subnet), ingress: [message] }), {
+    name: 'HostFault',
+    message: "height 1, canister rwlgt-iiaaa-aaaaa-aaaaa-cai, message 'run': out of address space",
+  });
+  await assert.rejects(subnet.round(), { name: 'HostFault' });
 });
 
 test('uninstalling rejects open calls at once and lets late responses pass without a callback', async () => {

@@ -171,26 +171,34 @@ export class SubnetReplica implements Replica {
 
   /** Inner rounds: management calls, then a turn for every canister with work, then delivery of what they sent. */
   async #iterate(round: Round, host: RoundHost): Promise<void> {
-    const answered = new Set<bigint>();
+    const asked = new Set<bigint>();
     let first = true;
     while (round.instructions < this.#limits.roundInstructions || first) {
-      const managed = await this.#manage(round, host, answered, first);
+      const managed = await this.#manage(round, host, asked, first ? 'all' : 'new and waiting');
       if (first) this.#scheduleTasks(round);
       first = false;
       const ran = await this.#turns(round);
       const delivered = inductCalls(round);
       if (!managed && !ran && !delivered) break;
     }
+    // What was waited for may have come with the last turn; nobody asks for a round only to find out.
+    await this.#manage(round, host, asked, 'waiting');
     inductCalls(round);
   }
 
   /** @returns whether any call was answered. */
-  async #manage(round: Round, host: RoundHost, asked: Set<bigint>, first: boolean): Promise<boolean> {
+  async #manage(
+    round: Round,
+    host: RoundHost,
+    asked: Set<bigint>,
+    which: 'all' | 'new and waiting' | 'waiting',
+  ): Promise<boolean> {
     const { state } = this;
     let progress = false;
     for (const call of [...state.managementCalls]) {
-      // A call that goes on in the next round is asked once in each.
-      if (!first && asked.has(call.id) && (call.wakeAt ?? 0n) === 0n) continue;
+      // A call that goes on in the next round is asked once in each, one that waits for something again and again.
+      const waits = asked.has(call.id) && (call.wakeAt ?? 0n) > 0n;
+      if (!waits && (which === 'waiting' || asked.has(call.id))) continue;
       const target = this.#management.target(call.method, call.arg);
       if (target !== undefined && state.canisters.get(target.key)?.paused !== undefined) continue;
       asked.add(call.id);
