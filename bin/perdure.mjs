@@ -4,13 +4,16 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import nodeModule, { createRequire } from 'node:module';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const NEEDED_MAJOR = 24;
 
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
-  // Keeps what Node made of our modules (types stripped, code compiled): the second start is twice as fast.
-  nodeModule.enableCompileCache?.();
+  // Keeps what Node made of our modules (types stripped, code compiled): the second start is twice as fast. Not in the
+  // folder for temporary files, where others could put something in its place; nothing happens if it cannot be written.
+  nodeModule.enableCompileCache?.(compileCacheDirectory());
   // A checkout has the sources (Node strips their types); the published package has only what was built from them.
   const source = new URL('../src/cli/main.ts', import.meta.url);
   const built = new URL('../dist/cli/main.js', import.meta.url);
@@ -27,6 +30,18 @@ Fix: install Node ${NEEDED_MAJOR} (https://nodejs.org), or run "npm install --sa
   const child = spawn(other, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
+}
+
+/** In the user's folder for caches; undefined (Node's own choice) where the user has no home. */
+function compileCacheDirectory() {
+  const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
+  try {
+    if (process.platform === 'win32' && LOCALAPPDATA) return join(LOCALAPPDATA, 'perdure', 'compile-cache');
+    if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'perdure', 'compile-cache');
+    return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'perdure', 'compile-cache');
+  } catch {
+    return undefined;
+  }
 }
 
 /** The binary of the npm package `node`, when it is installed where this package or the caller can see it. */
