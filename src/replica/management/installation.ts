@@ -385,7 +385,8 @@ class Installation {
     host.sandbox.evict(canister.id);
     const fee = executionFee(host.fees, this.#instructions, module.memory64);
     charge(host, canister, fee);
-    canister.installDebit += this.#instructions;
+    // Development networks do not limit the rate: nothing to pay off, nothing that changes in idle rounds.
+    if (!host.state.network.provisional) canister.installDebit += this.#instructions;
     const error = this.#error ?? this.#frozenAfterwards(task);
     if (error !== undefined) {
       for (const line of this.#logs) host.log(canister, line);

@@ -67,10 +67,7 @@ export function notAllowedToCall(sender: Principal, method: string): Refusal {
 }
 
 export function callerNotAuthorized(): Refusal {
-  return new Refusal(
-    ErrorCode.CanisterRejectedMessage,
-    'The caller is not authorized to call this method.\nThe caller is not authorized to call this method. See documentation: ',
-  );
+  return new Refusal(ErrorCode.CanisterRejectedMessage, 'The caller is not authorized to call this method.');
 }
 
 export function logsNotAllowed(sender: Principal): Refusal {
