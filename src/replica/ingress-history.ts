@@ -75,7 +75,7 @@ function admit(round: Round, ingress: Ingress, requestId: string): UserError | u
 }
 
 /** Small settings changes are induced for nothing, so that a frozen canister's threshold can be lowered. */
-function mayAskWhileFrozen(ingress: Ingress): boolean {
+export function mayAskWhileFrozen(ingress: Ingress): boolean {
   return ingress.methodName === 'update_settings' && ingress.arg.length <= 267;
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { textOf, utf8 } from '../codec/index.ts';
-import { type Batch, canisterIdFromNumber, MANAGEMENT_CANISTER, type Response } from '../model/index.ts';
+import { type Batch, canisterIdFromNumber, type Ingress, MANAGEMENT_CANISTER, type Response } from '../model/index.ts';
 import { type Script, ScriptedSandbox } from './scripted-sandbox.ts';
 import { addCanister, cyclesIn, newState, SECOND, TestSubnet, USER } from './test-subnet.ts';
 
@@ -394,6 +394,27 @@ test('a stop is answered in the round of the last open call, even when that uses
   while (subnet.replica.busy) await subnet.round();
   assert.equal(subnet.response(waiting)?.kind, 'reply');
   assert.equal(subnet.response(stop)?.kind, 'reply');
+});
+
+test('a management call comes between the long messages of a busy canister', async () => {
+  const subnet = subnetOf([
+    {
+      update: {
+        long: (api) => {
+          api.instructions = 25_000_000n;
+          api.reply();
+        },
+      },
+    },
+  ]);
+  const queue = Array.from({ length: 10 }, () => subnet.message(FIRST, 'long'));
+  await subnet.round(queue);
+  const stop = { ...subnet.message(MANAGEMENT_CANISTER, 'stop', FIRST.bytes), effectiveCanisterId: FIRST };
+  await subnet.round([stop]);
+  for (let i = 0; i < 3; i++) await subnet.round();
+  assert.equal(subnet.response(stop)?.kind, 'reply');
+  while (subnet.replica.busy) await subnet.round();
+  assert.match(text(subnet.response(queue[9] as Ingress)), /^5 IC0508: Canister .* is not running$/);
 });
 
 test('a host fault names height, canister and message, and ends the replica', async () => {

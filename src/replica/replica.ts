@@ -2,14 +2,20 @@ import type { LabelledTree } from '../certification/index.ts';
 import { toHex } from '../codec/index.ts';
 import type { Batch, Ingress, Limits, Principal, Response, Time, UserError } from '../model/index.ts';
 import { HostFault, type PreparedModule, type Sandbox } from '../sandbox/index.ts';
-import { type CanisterState, StateTree, type SubnetState } from '../state/index.ts';
+import { type CanisterState, type ManagementCall, StateTree, type SubnetState } from '../state/index.ts';
 import { Agenda } from './agenda.ts';
 import { expireCalls, induct as inductCalls, respond } from './calls.ts';
 import { skippedByOperator } from './canister-error.ts';
 import { charge } from './charging.ts';
 import type { Query, QueryOutcome, Replica, RoundOutcome } from './contract.ts';
 import { canisterDigests, nextStateHash, roundDigest } from './digest.ts';
-import { expire, induct as inductIngress, ingressUnaffordable, markProcessing } from './ingress-history.ts';
+import {
+  expire,
+  induct as inductIngress,
+  ingressUnaffordable,
+  markProcessing,
+  mayAskWhileFrozen,
+} from './ingress-history.ts';
 import type { Management } from './management/index.ts';
 import { RoundHost } from './management-host.ts';
 import { MessageExecution } from './message-execution.ts';
@@ -21,6 +27,8 @@ import { ROUND_ROBIN, type Scheduler } from './scheduler.ts';
 
 /** Instructions that a call to the management canister counts for in the round's budget when it says nothing itself. */
 const MANAGEMENT_CALL_OVERHEAD = 100_000n;
+
+const NO_TARGET = 'none';
 
 export interface ReplicaParts {
   /** Taken over: nobody else may change it from now on. */
@@ -42,6 +50,8 @@ export class SubnetReplica implements Replica {
   readonly #execution: MessageExecution = new MessageExecution();
   readonly #modules: Map<string, PreparedModule> = new Map();
   readonly #stateTree: StateTree;
+  /** Decoded once: an installation carries megabytes. */
+  readonly #targets: WeakMap<ManagementCall, string> = new WeakMap();
   #inRound = false;
   /** Reads that wait for the end of the present round: they never see half of one, and come before the next. */
   readonly #waiting: (() => void)[] = [];
@@ -108,13 +118,21 @@ export class SubnetReplica implements Replica {
     await this.#betweenRounds();
     const { state } = this;
     if (ingress.canisterId.isManagementCanister || ingress.canisterId.equals(state.network.subnetId))
-      return this.#management.inspect(ingress, this.#host(this.#newRound()));
+      return this.#inspectManagement(ingress);
     const canister = state.canisters.get(ingress.canisterId.key);
     if (canister !== undefined && canister.status.kind === 'running') {
       const error = ingressUnaffordable(this.#newRound(), canister, ingress);
       if (error !== undefined) return error;
     }
     return inspectMessage(this.#queryParts(), ingress);
+  }
+
+  #inspectManagement(ingress: Ingress): UserError | undefined {
+    const round = this.#newRound();
+    const payer = this.state.canisters.get(ingress.effectiveCanisterId.key);
+    const refused = this.#management.inspect(ingress, this.#host(round));
+    if (refused !== undefined || payer === undefined || mayAskWhileFrozen(ingress)) return refused;
+    return ingressUnaffordable(round, payer, ingress);
   }
 
   /** Settles the stacks of paused messages. The replica is not used any more. */
@@ -195,12 +213,16 @@ export class SubnetReplica implements Replica {
   ): Promise<boolean> {
     const { state } = this;
     let progress = false;
+    round.heldBack.clear();
     for (const call of [...state.managementCalls]) {
       // A call that goes on in the next round is asked once in each, one that waits for something again and again.
       const waits = asked.has(call.id) && (call.wakeAt ?? 0n) > 0n;
       if (!waits && (which === 'waiting' || asked.has(call.id))) continue;
-      const target = this.#management.target(call.method, call.arg);
-      if (target !== undefined && state.canisters.get(target.key)?.paused !== undefined) continue;
+      const target = this.#targetOf(call);
+      if (target !== undefined && state.canisters.get(target)?.paused !== undefined) {
+        round.heldBack.add(target);
+        continue;
+      }
       asked.add(call.id);
       const outcome = await this.#management.execute(call, host);
       round.instructions += MANAGEMENT_CALL_OVERHEAD;
@@ -221,6 +243,15 @@ export class SubnetReplica implements Replica {
       inductCalls(round);
     }
     return progress;
+  }
+
+  /** Key of the canister that a management call is about. */
+  #targetOf(call: ManagementCall): string | undefined {
+    const known = this.#targets.get(call);
+    if (known !== undefined) return known === NO_TARGET ? undefined : known;
+    const target = this.#management.target(call.method, call.arg);
+    this.#targets.set(call, target?.key ?? NO_TARGET);
+    return target?.key;
   }
 
   /** Timers and heartbeats that are due go before what waits already. */
@@ -255,6 +286,8 @@ export class SubnetReplica implements Replica {
       if (round.instructions >= this.#limits.roundInstructions) break;
       const canister = state.canisters.get(key);
       if (canister === undefined || occupied.has(key)) continue;
+      // A management call waits for the end of its message: nothing new is begun before that is served.
+      if (round.heldBack.has(key) && canister.paused === undefined) continue;
       const end = round.instructions + this.#limits.sliceInstructions;
       do {
         await this.#execution.run(round, canister);
@@ -262,6 +295,7 @@ export class SubnetReplica implements Replica {
       } while (
         canister.paused === undefined &&
         canister.input.length > 0 &&
+        !round.heldBack.has(key) &&
         round.instructions < end &&
         round.instructions < this.#limits.roundInstructions
       );

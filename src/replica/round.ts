@@ -41,6 +41,8 @@ export class Round {
   readonly completed: string[] = [];
   readonly logs: { readonly canister: Principal; readonly text: string }[] = [];
   outbox: Delivery[] = [];
+  /** Canisters with a paused message for whose end a management call waits. */
+  readonly heldBack: Set<string> = new Set();
   instructions = 0n;
   executedMessages = 0;
 
