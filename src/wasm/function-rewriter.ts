@@ -162,6 +162,8 @@ export class FunctionRewriter {
   #counterLocal = -1;
   #counterState = IN_LOCAL;
   #depthMax = 0;
+  /** Results of the call with the most of them. */
+  #resultBytesMax = 0;
   #usesVectors = false;
   #pageLocal = -1;
 
@@ -754,6 +756,7 @@ export class FunctionRewriter {
     this.#local_[at] = local;
     this.#localDelta[at] = localDelta;
     if (this.#height > this.#depthMax) this.#depthMax = this.#height;
+    if (type === V128) this.#usesVectors = true;
   }
 
   // --- values of locals, numbered, so that marks of the same base are seen to be the same ------------------------------
@@ -936,6 +939,7 @@ export class FunctionRewriter {
     this.#temporaries.clear();
     this.#framePatches = [];
     this.#depthMax = 0;
+    this.#resultBytesMax = 0;
     this.#height = 0;
     this.#facts = 0;
     this.#segment = 0;
@@ -1475,6 +1479,9 @@ export class FunctionRewriter {
     }
     this.#pop(signature.parameters.length + extra);
     if (tail) return;
+    if (signature.results.length > 1) {
+      this.#resultBytesMax = Math.max(this.#resultBytesMax, slotBytes(signature.results));
+    }
     this.#pushAll(signature.results);
     this.#afterCall();
   }
@@ -1799,8 +1806,8 @@ export class FunctionRewriter {
 
   /** Upper bound of the function's frame in any tier. */
   #frameBytes(type: FunctionType): number {
-    // Parameters and results lie on the stack once more, where the caller left them.
-    const passed = slotBytes(type.parameters) + slotBytes(type.results) + slotBytes(this.#added);
+    // Parameters lie on the stack once more, where the caller left them, and so do the results of what is called.
+    const passed = slotBytes(type.parameters) + this.#resultBytesMax + slotBytes(this.#added);
     return (
       FRAME_FIXED_BYTES +
       Math.max(0, passed - FRAME_FIXED_BYTES / 2) +

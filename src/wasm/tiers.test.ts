@@ -14,10 +14,11 @@ const TIERS = [[], ['--liftoff-only'], ['--no-liftoff'], ['--wasm-tier-up', '--w
 interface Report {
   readonly stops: readonly string[];
   readonly depths: readonly string[];
+  readonly wide: readonly string[];
 }
 
 async function report(): Promise<Report> {
-  return { stops: stops(), depths: await depths() };
+  return { stops: stops(), depths: await depths(), wide: await wide() };
 }
 
 /** Loops of all kinds under small budgets: where each stopped, and with what in memory. */
@@ -100,6 +101,70 @@ async function depths(): Promise<string[]> {
   return found;
 }
 
+/** Recursions whose frames are wide for another reason than their locals: what is passed, returned, kept as operands. */
+async function wide(): Promise<string[]> {
+  const list = (n: number, item: (k: number) => string): string =>
+    Array.from({ length: n }, (_, k) => item(k)).join(' ');
+  const deeper = '(global.set $depth (i32.add (global.get $depth) (i32.const 1)))';
+  const shapes: [name: string, text: string][] = [
+    [
+      'leaf with many operands',
+      `(memory 1) (func $leaf (param i32) (result i32) ${'(i32.load (local.get 0)) '.repeat(8_200)} ${'i32.add '.repeat(8_199)})
+      (func (export "f") ${deeper} (drop (call $leaf (i32.const 0))))`,
+    ],
+  ];
+  for (const type of ['f64', 'v128']) {
+    const types = (n: number): string => `${type} `.repeat(n);
+    const add = type === 'v128' ? 'f64x2.add' : 'f64.add';
+    const zeros = (type === 'v128' ? '(v128.const i64x2 0 0) ' : '(f64.const 0) ').repeat(400);
+    // Results of arithmetic: each needs a local more before it may be passed on.
+    const sums = (n: number, locals: number): string =>
+      list(n, (k) => `(${add} (local.get ${k % locals}) (local.get ${(k * 7) % locals}))`);
+    shapes.push(
+      [
+        `${type} passed and returned`,
+        `(func $f (param ${types(400)}) (result ${types(400)}) ${deeper} (call $f ${sums(400, 400)}))
+        (func (export "f") (call $f ${zeros}) ${'drop '.repeat(400)})`,
+      ],
+      [
+        `${type} operands`,
+        `(func $f (export "f") (local ${types(20)}) ${deeper} ${sums(400, 20)} (call $f) ${`${add} `.repeat(399)} drop)`,
+      ],
+      [
+        `${type} results`,
+        `(func $zeros (result ${types(400)}) ${zeros})
+        (func $f (export "f") ${deeper} (call $zeros) (call $f) ${'drop '.repeat(400)})`,
+      ],
+      [
+        `${type} tail call`,
+        `(func $wide (param ${types(400)}) ${deeper} (call $f))
+        (func $f (export "f") (local ${types(10)}) (return_call $wide ${sums(400, 10)}))`,
+      ],
+    );
+  }
+  const found: string[] = [];
+  for (const [name, text] of shapes) {
+    const bytes = wat(`(module (global $depth (export "depth") (mut i32) (i32.const 0)) ${text})`);
+    const instance = instantiate(bytes, {}, name.startsWith('leaf') ? { stackBytes: 64 * 1024 } : {});
+    const depth = instance.exports['depth'] as WebAssembly.Global;
+    const f = instance.exports['f'] as WasmFunction;
+    const reached: string[] = [];
+    for (const run of [f, promisingOf(f)]) {
+      depth.value = 0;
+      let message = 'returned';
+      try {
+        await run();
+      } catch (error) {
+        message = String(error);
+      }
+      reached.push(`${depth.value} ${message}`);
+    }
+    assert.equal(reached[1], reached[0], name);
+    found.push(`${name}: ${reached[0]}`);
+  }
+  return found;
+}
+
 if (process.argv[2] === 'report') {
   process.stdout.write(JSON.stringify(await report()));
 } else {
@@ -114,6 +179,8 @@ if (process.argv[2] === 'report') {
       first.stops.every((stop) => stop.startsWith('RuntimeError: unreachable')),
       first.stops.join('\n'),
     );
+    assert.equal(first.wide.length, 9);
+    for (const line of first.wide) assert.match(line, /: [1-9]\d* RuntimeError: unreachable$/);
     const plain = new Map<string, string>();
     for (const line of first.depths) {
       const [, key, depth, message] = /^(\S+ \S+) [^:]*: (\d+) (.*)$/.exec(line) as unknown as [
