@@ -1,6 +1,7 @@
 /** The command line against a real network, through real pipes. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -102,6 +103,26 @@ test('a project folder: names, arguments, modes', async () => {
   assert.match(await failing(2, 'deploy', 'project', '--mode', 'reinstall'), /throws the state of the canister away/);
   await ok('deploy', 'project', '--name', 'a', '--mode', 'reinstall', '--yes');
   assert.equal((await runCli(['query', 'a', 'get'], inside)).stdout, '(0 : nat64)\n');
+});
+
+test('a module that is too large for one call goes in chunks', async () => {
+  const tally = readFileSync(path.join(EXAMPLES, 'tally', 'tally.wasm'));
+  // A custom section of noise, which does not compress.
+  const noise = randomBytes(2_500_000);
+  const size = noise.length + 2;
+  const header = Uint8Array.of(
+    0,
+    (size & 127) | 128,
+    ((size >> 7) & 127) | 128,
+    ((size >> 14) & 127) | 128,
+    size >> 21,
+  );
+  const section = Buffer.concat([header, Uint8Array.of(1, 0x70), noise]);
+  writeFileSync(path.join(folder, 'large.wasm'), Buffer.concat([tally, section]));
+  const result = await runCli(['deploy', 'large.wasm'], { cwd: folder, env });
+  assert.equal(result.code, 0, result.stderr);
+  assert.match(result.stderr, /uploaded 1,000 kB of 2,50\d kB[\s\S]*uploaded 2,50\d kB of 2,50\d kB/);
+  assert.match(await ok('call', 'large', 'increment'), /^\(1 : nat64\)$/);
 });
 
 test('identities: who deployed controls, others do not', async () => {
