@@ -12,6 +12,7 @@ import {
   nanOf,
   popsOf,
   pushOf,
+  quickOf,
   REFUSED,
   refusedOf,
   storeBytesOf,
@@ -76,13 +77,6 @@ export interface RewritePlan {
  * - `grow(delta) -> previous`: memory.grow behind the host's word
  */
 export type HelperName = 'slow' | 'enterSlow' | 'overflow' | 'charge' | 'mark' | 'grow';
-
-/** A branch hint: offset of an `if` in the body and that it is not expected to be taken. */
-export interface RewrittenBody {
-  /** Body with its local declarations, without the size. */
-  readonly bytes: Uint8Array;
-  readonly hints: readonly number[];
-}
 
 // How an operand's float bits came about.
 const CLEAN = 0;
@@ -153,11 +147,13 @@ export class FunctionRewriter {
   // The body at hand.
   #pos = 0;
   #copied = 0;
-  #out = new ByteWriter(1 << 16);
-  #hints: number[] = [];
-  #localTypes: ValueType[] = [];
+  readonly #out = new ByteWriter(1 << 16);
+  readonly #prologue = new ByteWriter(256);
+  readonly #declarations = new ByteWriter(256);
+  readonly #hints: number[] = [];
+  readonly #localTypes: ValueType[] = [];
   #parameters = 0;
-  #added: ValueType[] = [];
+  readonly #added: ValueType[] = [];
   #temporaries = new Map<number, number>();
   #counterLocal = -1;
   #counterState = IN_LOCAL;
@@ -168,16 +164,16 @@ export class FunctionRewriter {
   #pageLocal = -1;
 
   // What the scan found.
-  #segments: number[] = [];
+  readonly #segments: number[] = [];
   #segment = 0;
   #hasCalls = false;
   #hasLoops = false;
   #hasArithmetic = false;
   #branchesToFunction = false;
   #returns = 0;
-  #lastAssigned: number[] = [];
+  readonly #lastAssigned: number[] = [];
   /** Stores in each loop, or -1 where it calls or holds other loops: only tight loops keep pages in locals. */
-  #loopStores: number[] = [];
+  readonly #loopStores: number[] = [];
 
   // Abstract operands: type; float class; the value as a numbered value plus a distance, UNKNOWN where it has no number;
   // and the local plus a distance that it was read from, or -1.
@@ -191,9 +187,9 @@ export class FunctionRewriter {
 
   readonly #control: Control[] = [];
   // What each local holds, and the source position since when; see `#read`.
-  #localValue: number[] = [];
-  #localValueDelta: number[] = [];
-  #since: number[] = [];
+  readonly #localValue: number[] = [];
+  readonly #localValueDelta: number[] = [];
+  readonly #since: number[] = [];
   #nextValue = 1;
   // Closed ranges of the source, ascending and apart: blocks at whose ends other paths joined.
   readonly #closedStart: number[] = [];
@@ -214,8 +210,10 @@ export class FunctionRewriter {
   #facts = 0;
 
   // Float class of each local, and what is learnt about it while classifying.
-  #localClass: number[] = [];
+  readonly #localClass: number[] = [];
   #classifying = false;
+  /** The NaN rule is on and the function has arithmetic that makes NaNs. */
+  #floats = false;
   #shapes: number[] = [];
   #edges: number[] = [];
 
@@ -227,12 +225,14 @@ export class FunctionRewriter {
     this.#memory64 = plan.memory64;
   }
 
-  rewrite(index: number): RewrittenBody {
+  /** Writes the rewritten body with its size, and its branch hints if it has any; says whether it has. */
+  rewrite(index: number, code: ByteWriter, hints: ByteWriter): boolean {
     const plan = this.#plan;
     const module = this.#module;
     const body = module.bodies[index] as FunctionBody;
     const type = module.types[module.functions[module.importedFunctions + index] as number] as FunctionType;
-    this.#localTypes = [...type.parameters];
+    this.#localTypes.length = 0;
+    for (const parameter of type.parameters) this.#localTypes.push(parameter);
     this.#parameters = type.parameters.length;
     for (const group of body.locals) for (let i = 0; i < group.count; i++) this.#localTypes.push(group.type);
     if (this.#localTypes.length > LOCALS_MAX) {
@@ -247,7 +247,7 @@ export class FunctionRewriter {
       this.#largeLeaf = true;
       this.#emit(body, type);
     }
-    return this.#assemble(body, type);
+    return this.#assemble(index, body, type, code, hints);
   }
 
   // --- decoding -----------------------------------------------------------------------------------------------------
@@ -427,18 +427,18 @@ export class FunctionRewriter {
   // --- first pass: weights of basic blocks, and what the function does at all ----------------------------------------
 
   #scan(body: FunctionBody): void {
-    const segments: number[] = [];
-    this.#segments = segments;
+    const segments = this.#segments;
+    segments.length = 0;
     this.#hasCalls = false;
     this.#hasLoops = false;
     this.#hasArithmetic = false;
     this.#branchesToFunction = false;
     this.#returns = 0;
     this.#usesVectors = this.#localTypes.includes(V128);
-    const lastAssigned = new Array<number>(this.#localTypes.length).fill(-1);
-    this.#lastAssigned = lastAssigned;
-    const loopStores: number[] = [];
-    this.#loopStores = loopStores;
+    const lastAssigned = this.#lastAssigned;
+    for (let i = 0; i < this.#localTypes.length; i++) lastAssigned[i] = -1;
+    const loopStores = this.#loopStores;
+    loopStores.length = 0;
     // The loops that are open, and at which depth.
     const loops: number[] = [];
     const loopDepths: number[] = [];
@@ -452,7 +452,23 @@ export class FunctionRewriter {
     // A function costs 1 beyond its instructions.
     let cost = 1;
     this.#pos = body.code;
+    const source = this.#source;
     for (;;) {
+      // The short path: most instructions, without leaving this loop.
+      let pos = this.#pos;
+      for (;;) {
+        const byte = source[pos] as number;
+        if (quickOf[byte] === 1) {
+          pos++;
+          cost += weightOf[byte] as number;
+        } else if (byte === 0x20 || byte === 0x41 || byte === 0x42) {
+          pos++;
+          while ((source[pos] as number) >= 0x80) pos++;
+          pos++;
+          cost += 1;
+        } else break;
+      }
+      this.#pos = pos;
       const at = this.#pos;
       const op = this.#opcode();
       cost += accessOf[op] === 1 ? accessWeight : (weightOf[op] as number);
@@ -569,9 +585,10 @@ export class FunctionRewriter {
 
   #classify(body: FunctionBody, type: FunctionType): void {
     const count = this.#localTypes.length;
-    const classes = new Array<number>(count).fill(CLEAN);
-    this.#localClass = classes;
-    if (!this.#plan.canonicalNaN || !this.#hasArithmetic) return;
+    const classes = this.#localClass;
+    for (let i = 0; i < count; i++) classes[i] = CLEAN;
+    this.#floats = this.#plan.canonicalNaN && this.#hasArithmetic;
+    if (!this.#floats) return;
     // Shape bits: 1 scalar, 2 f32 lanes, 4 f64 lanes, 8 anything moved (its bits must stay).
     const shapes = new Array<number>(count).fill(0);
     for (let i = 0; i < this.#parameters; i++) shapes[i] = 8;
@@ -610,6 +627,7 @@ export class FunctionRewriter {
 
   /** Notes, or enforces, what assigning the top operand to a local does to its class. */
   #assign(local: number): void {
+    if (!this.#floats) return;
     const type = this.#localTypes[local] as number;
     if (type !== F32 && type !== F64 && type !== V128) return;
     const top = this.#class[this.#height - 1] as number;
@@ -625,11 +643,12 @@ export class FunctionRewriter {
   }
 
   #isDirty(value: number): boolean {
-    return this.#plan.canonicalNaN && (value === SCALAR || value === LANES32 || value === LANES64);
+    return value === SCALAR || value === LANES32 || value === LANES64;
   }
 
   /** Makes `count` operands under the top `under` ones show canonical bits only. */
   #observe(count: number, under: number): void {
+    if (!this.#floats) return;
     const from = Math.max(0, this.#height - under - count);
     const to = this.#height - under;
     let deepest = -1;
@@ -647,12 +666,12 @@ export class FunctionRewriter {
     for (let i = top; i > deepest; i--) {
       const local = this.#temporary(this.#type[i] as number, 8 + top - i);
       spilled.push(local);
-      out.op(0x21);
+      out.u8(0x21);
       out.u32(local);
     }
     this.#canonicalize(deepest);
     for (let i = deepest + 1; i <= top; i++) {
-      out.op(0x20);
+      out.u8(0x20);
       out.u32(spilled.pop() as number);
       if (i < to && this.#isDirty(this.#class[i] as number)) this.#canonicalize(i);
     }
@@ -666,31 +685,31 @@ export class FunctionRewriter {
     if (type === V128) {
       const lanes32 = this.#class[slot] === LANES32;
       // bitselect(v, canonical, v == v)
-      out.op(0x22);
+      out.u8(0x22);
       out.u32(local);
       out.op(0xfd, 0x0c);
       for (let i = 0; i < 16; i++) {
         const byte = lanes32 ? [0, 0, 0xc0, 0x7f][i & 3] : [0, 0, 0, 0, 0, 0, 0xf8, 0x7f][i & 7];
         out.u8(byte as number);
       }
-      out.op(0x20);
+      out.u8(0x20);
       out.u32(local);
-      out.op(0x20);
+      out.u8(0x20);
       out.u32(local);
       if (lanes32) out.op(0xfd, 65);
       else out.op(0xfd, 71);
       out.op(0xfd, 82);
     } else {
-      out.op(0x22);
+      out.u8(0x22);
       out.u32(local);
-      out.op(0x20);
+      out.u8(0x20);
       out.u32(local);
       // x >= x fails for a NaN only, and takes one jump where x != x takes two.
       out.op(type === F32 ? 0x60 : 0x66, 0x45);
       this.#coldIf();
       if (type === F32) out.op(0x43, 0, 0, 0xc0, 0x7f);
       else out.op(0x44, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f);
-      out.op(0x21);
+      out.u8(0x21);
       out.u32(local);
       out.op(0x0b, 0x20);
       out.u32(local);
@@ -767,6 +786,7 @@ export class FunctionRewriter {
     if (since < this.#loopStart && (this.#lastAssigned[local] as number) > this.#loopStart) return true;
     let low = 0;
     let high = this.#closed;
+    if (high === 0 || (this.#closedEnd[high - 1] as number) <= since) return false;
     while (low < high) {
       const middle = (low + high) >> 1;
       if ((this.#closedEnd[middle] as number) <= since) low = middle + 1;
@@ -781,13 +801,14 @@ export class FunctionRewriter {
       this.#localValueDelta[local] = 0;
       this.#since[local] = this.#at;
     }
-    this.#push(
-      this.#localTypes[local] as number,
-      this.#classOfLocal(local),
-      this.#localValue[local] as number,
-      this.#localValueDelta[local] as number,
-      local,
-    );
+    const top = this.#height++;
+    this.#type[top] = this.#localTypes[local] as number;
+    this.#class[top] = this.#floats ? this.#classOfLocal(local) : CLEAN;
+    this.#value[top] = this.#localValue[local] as number;
+    this.#delta[top] = this.#localValueDelta[local] as number;
+    this.#local_[top] = local;
+    this.#localDelta[top] = 0;
+    if (top >= this.#depthMax) this.#depthMax = top + 1;
   }
 
   /** Takes the top operand into a local. */
@@ -838,9 +859,9 @@ export class FunctionRewriter {
     if (!this.#plan.metering || this.#direct || this.#counterState !== IN_GLOBAL) return;
     this.#flush();
     const out = this.#out;
-    out.op(0x23);
+    out.u8(0x23);
     out.u32(this.#plan.counterGlobal);
-    out.op(0x21);
+    out.u8(0x21);
     out.u32(this.#counterLocal);
     this.#counterState = IN_BOTH;
   }
@@ -849,9 +870,9 @@ export class FunctionRewriter {
     if (!this.#plan.metering || this.#direct || this.#counterState !== IN_LOCAL) return;
     this.#flush();
     const out = this.#out;
-    out.op(0x20);
+    out.u8(0x20);
     out.u32(this.#counterLocal);
-    out.op(0x24);
+    out.u8(0x24);
     out.u32(this.#plan.counterGlobal);
     this.#counterState = IN_BOTH;
   }
@@ -864,12 +885,12 @@ export class FunctionRewriter {
     this.#flushTo(this.#pos);
     const out = this.#out;
     const local = this.#counterLocal;
-    out.op(0x20);
+    out.u8(0x20);
     out.u32(local);
     if (cost > 0) {
-      out.op(0x42);
+      out.u8(0x42);
       out.s32(cost);
-      out.op(0x7d);
+      out.u8(0x7d);
       out.op(reentrant ? 0x22 : 0x21);
       out.u32(local);
     }
@@ -877,22 +898,22 @@ export class FunctionRewriter {
     if (!reentrant) return;
     out.op(0x42, 0, 0x53);
     this.#coldIf();
-    out.op(0x20);
+    out.u8(0x20);
     out.u32(local);
-    out.op(0x10);
+    out.u8(0x10);
     out.u32(this.#plan.helper('slow'));
-    out.op(0x21);
+    out.u8(0x21);
     out.u32(local);
-    out.op(0x0b);
+    out.u8(0x0b);
   }
 
   #loadCounterAt(position: number): void {
     if (this.#counterState !== IN_GLOBAL) return;
     this.#flushTo(position);
     const out = this.#out;
-    out.op(0x23);
+    out.u8(0x23);
     out.u32(this.#plan.counterGlobal);
-    out.op(0x21);
+    out.u8(0x21);
     out.u32(this.#counterLocal);
     this.#counterState = IN_BOTH;
   }
@@ -907,9 +928,9 @@ export class FunctionRewriter {
     if (!this.#guarded) return;
     this.#flush();
     const out = this.#out;
-    out.op(0x23);
+    out.u8(0x23);
     out.u32(this.#plan.depthGlobal);
-    out.op(0x41);
+    out.u8(0x41);
     this.#framePatches.push(out.length);
     out.op(0x80, 0x80, 0x80, 0x00);
     out.op(0x6a, 0x24);
@@ -917,7 +938,7 @@ export class FunctionRewriter {
   }
 
   /** Where the frame's size, not known before the end, is to be written. */
-  #framePatches: number[] = [];
+  readonly #framePatches: number[] = [];
 
   #beforeCall(): void {
     this.#storeCounter();
@@ -934,19 +955,21 @@ export class FunctionRewriter {
     const module = this.#module;
     const out = this.#out;
     out.length = 0;
-    this.#hints = [];
-    this.#added = [];
+    this.#hints.length = 0;
+    this.#added.length = 0;
     this.#temporaries.clear();
-    this.#framePatches = [];
+    this.#framePatches.length = 0;
     this.#depthMax = 0;
     this.#resultBytesMax = 0;
     this.#height = 0;
     this.#facts = 0;
     this.#segment = 0;
     this.#control.length = 0;
-    this.#localValue = this.#localTypes.map((_, local) => local + 1);
-    this.#localValueDelta = new Array<number>(this.#localTypes.length).fill(0);
-    this.#since = new Array<number>(this.#localTypes.length).fill(body.code - 1);
+    for (let i = 0; i < this.#localTypes.length; i++) {
+      this.#localValue[i] = i + 1;
+      this.#localValueDelta[i] = 0;
+      this.#since[i] = body.code - 1;
+    }
     this.#nextValue = this.#localTypes.length + 1;
     this.#closed = 0;
     this.#loopStart = -1;
@@ -958,15 +981,16 @@ export class FunctionRewriter {
     this.#pageLocal = -1;
     this.#counterLocal = -1;
     this.#guarded = plan.stackGuard && (this.#hasCalls || this.#largeLeaf || this.#localTypes.length > LEAF_LOCALS_MAX);
-    const charges = this.#segments.reduce((sum, cost, i) => sum + (i > 0 && cost > 0 ? 1 : 0), 0);
+    let charges = 0;
+    for (let i = 1; i < this.#segments.length; i++) if ((this.#segments[i] as number) > 0) charges++;
     this.#direct = plan.metering && charges === 0 && !this.#hasLoops;
     if (plan.metering && !this.#direct) this.#counterLocal = this.#newLocal(I64);
     this.#counterState = IN_LOCAL;
     const wrapped =
       (this.#branchesToFunction || this.#returns > 1) && ((plan.metering && !this.#direct) || this.#guarded);
     if (wrapped) {
-      out.op(0x02);
-      if (type.results.length === 0) out.op(0x40);
+      out.u8(0x02);
+      if (type.results.length === 0) out.u8(0x40);
       else if (type.results.length === 1) out.op(...encodeValueType(type.results[0] as number));
       else out.s32(plan.resultType(type.results));
     }
@@ -981,17 +1005,36 @@ export class FunctionRewriter {
       loop: -1,
     });
 
+    const source = this.#source;
     for (;;) {
-      this.#at = this.#pos;
+      const at = this.#pos;
+      this.#at = at;
+      const byte = source[at] as number;
+      const quick = quickOf[byte] as number;
+      if (quick !== 0) {
+        this.#pos = at + 1;
+        if (quick === 2) {
+          this.#memoryIndex();
+          this.#skipLeb();
+        }
+        const top = this.#height - (popsOf[byte] as number);
+        if (top < 0) this.#reader.fail('type mismatch', at);
+        this.#type[top] = pushOf[byte] as number;
+        this.#class[top] = CLEAN;
+        this.#value[top] = UNKNOWN;
+        this.#local_[top] = -1;
+        this.#height = top + 1;
+        continue;
+      }
       const op = this.#opcode();
       switch (op) {
         case 0x00: // unreachable
           this.#storeCounter();
           if (plan.selfHealing && plan.stackGuard) {
             this.#flush();
-            out.op(0x41);
+            out.u8(0x41);
             out.s32(plan.stackBytes);
-            out.op(0x24);
+            out.u8(0x24);
             out.u32(plan.depthGlobal);
           }
           this.#jumped();
@@ -1073,7 +1116,7 @@ export class FunctionRewriter {
           if (wrapped) {
             this.#loadCounter();
             this.#flush();
-            out.op(0x0c);
+            out.u8(0x0c);
             out.u32(this.#control.length - 1);
             this.#copied = this.#pos;
           } else this.#exit();
@@ -1140,7 +1183,7 @@ export class FunctionRewriter {
           if (plan.growthGuard) {
             this.#replace();
             this.#storeCounter();
-            out.op(0x10);
+            out.u8(0x10);
             out.u32(plan.helper('grow'));
             this.#afterCall();
           }
@@ -1445,11 +1488,11 @@ export class FunctionRewriter {
     this.#flush();
     if (wrapped) {
       if (!dead && this.#counterState === IN_GLOBAL) this.#loadCounter();
-      out.op(0x0b);
+      out.u8(0x0b);
       this.#counterState = IN_LOCAL;
       this.#exit();
     } else if (!dead) this.#exit();
-    out.op(0x0b);
+    out.u8(0x0b);
   }
 
   #call(op: number): void {
@@ -1816,7 +1859,7 @@ export class FunctionRewriter {
     );
   }
 
-  #assemble(body: FunctionBody, type: FunctionType): RewrittenBody {
+  #assemble(index: number, body: FunctionBody, type: FunctionType, code: ByteWriter, branchHints: ByteWriter): boolean {
     const plan = this.#plan;
     const frame = this.#frameBytes(type);
     if (plan.stackGuard && plan.refuseLargeFrames && frame > plan.stackBytes) {
@@ -1826,7 +1869,8 @@ export class FunctionRewriter {
         body.range.start,
       );
     }
-    const prologue = new ByteWriter(64);
+    const prologue = this.#prologue;
+    prologue.length = 0;
     const hints: number[] = [];
     const cold = (): void => {
       hints.push(prologue.length);
@@ -1838,21 +1882,21 @@ export class FunctionRewriter {
     let counter = this.#counterLocal;
     if (plan.metering) {
       if (counter < 0 && checked) counter = this.#newLocal(I64);
-      prologue.op(0x23);
+      prologue.u8(0x23);
       prologue.u32(plan.counterGlobal);
-      prologue.op(0x42);
+      prologue.u8(0x42);
       prologue.s32(cost);
-      prologue.op(0x7d);
+      prologue.u8(0x7d);
       if (this.#direct && !checked) {
-        prologue.op(0x24);
+        prologue.u8(0x24);
         prologue.u32(plan.counterGlobal);
       } else {
-        prologue.op(0x21);
+        prologue.u8(0x21);
         prologue.u32(counter);
         if (this.#direct) {
-          prologue.op(0x20);
+          prologue.u8(0x20);
           prologue.u32(counter);
-          prologue.op(0x24);
+          prologue.u8(0x24);
           prologue.u32(plan.counterGlobal);
         }
       }
@@ -1860,51 +1904,51 @@ export class FunctionRewriter {
     let depth = -1;
     if (this.#guarded) {
       depth = this.#newLocal(I32);
-      prologue.op(0x23);
+      prologue.u8(0x23);
       prologue.u32(plan.depthGlobal);
-      prologue.op(0x41);
+      prologue.u8(0x41);
       prologue.s32(frame);
       prologue.op(0x6b, 0x22);
       prologue.u32(depth);
-      prologue.op(0x24);
+      prologue.u8(0x24);
       prologue.u32(plan.depthGlobal);
     }
     if (checked && plan.metering && this.#guarded) {
-      prologue.op(0x20);
+      prologue.u8(0x20);
       prologue.u32(counter);
-      prologue.op(0x20);
+      prologue.u8(0x20);
       prologue.u32(depth);
       prologue.op(0xac, 0x84, 0x42, 0, 0x53);
       cold();
-      prologue.op(0x20);
+      prologue.u8(0x20);
       prologue.u32(counter);
-      prologue.op(0x20);
+      prologue.u8(0x20);
       prologue.u32(depth);
-      prologue.op(0x10);
+      prologue.u8(0x10);
       prologue.u32(plan.helper('enterSlow'));
-      prologue.op(0x21);
+      prologue.u8(0x21);
       prologue.u32(counter);
-      prologue.op(0x0b);
+      prologue.u8(0x0b);
     } else if (checked && plan.metering) {
-      prologue.op(0x20);
+      prologue.u8(0x20);
       prologue.u32(counter);
       prologue.op(0x42, 0, 0x53);
       cold();
-      prologue.op(0x20);
+      prologue.u8(0x20);
       prologue.u32(counter);
-      prologue.op(0x10);
+      prologue.u8(0x10);
       prologue.u32(plan.helper('slow'));
-      prologue.op(0x21);
+      prologue.u8(0x21);
       prologue.u32(counter);
-      prologue.op(0x0b);
+      prologue.u8(0x0b);
     } else if (this.#guarded) {
-      prologue.op(0x20);
+      prologue.u8(0x20);
       prologue.u32(depth);
       prologue.op(0x41, 0, 0x48);
       cold();
-      prologue.op(0x10);
+      prologue.u8(0x10);
       prologue.u32(plan.helper('overflow'));
-      prologue.op(0x0b);
+      prologue.u8(0x0b);
     }
 
     for (const site of this.#siteLocals) {
@@ -1923,38 +1967,56 @@ export class FunctionRewriter {
       throw new WasmError('limit', `more than ${LOCALS_MAX} locals with instrumentation`, body.range.start);
     }
 
-    const result = new ByteWriter(out.length + 64 + (body.code - body.range.start));
-    const groups: { count: number; type: ValueType }[] = [];
-    for (const type of this.#added) {
-      const last = groups[groups.length - 1];
-      if (last !== undefined && last.type === type) last.count++;
-      else groups.push({ count: 1, type });
+    const declarations = this.#declarations;
+    declarations.length = 0;
+    const added = this.#added;
+    let groups = 0;
+    for (let i = 0; i < added.length; ) {
+      const type = added[i] as number;
+      let end = i + 1;
+      while (end < added.length && added[end] === type) end++;
+      declarations.u32(end - i);
+      if (type <= 0xff) declarations.u8(type);
+      else declarations.op(...encodeValueType(type));
+      groups++;
+      i = end;
     }
     const reader = this.#reader;
     reader.pos = body.range.start;
     reader.end = body.range.end;
     const declared = reader.u32();
-    result.u32(declared + groups.length);
-    result.copy(this.#source, reader.pos, body.code);
-    for (const group of groups) {
-      result.u32(group.count);
-      result.op(...encodeValueType(group.type));
-    }
-    const start = result.length;
-    result.append(prologue.view());
-    const shift = result.length;
-    result.append(out.view());
-    if (result.length > BODY_BYTES_MAX) {
+    const kept = body.code - reader.pos;
+    const start = lebLength(declared + groups) + kept + declarations.length;
+    const shift = start + prologue.length;
+    const size = shift + out.length;
+    if (size > BODY_BYTES_MAX) {
       throw new WasmError(
         'limit',
         `function body of more than ${BODY_BYTES_MAX} bytes with instrumentation`,
         body.range.start,
       );
     }
-    return {
-      bytes: result.finish(),
-      hints: [...hints.map((at) => at + start), ...this.#hints.map((at) => at + shift)],
-    };
+    code.u32(size);
+    code.u32(declared + groups);
+    code.copy(this.#source, reader.pos, body.code);
+    code.copy(declarations.bytes, 0, declarations.length);
+    code.copy(prologue.bytes, 0, prologue.length);
+    code.copy(out.bytes, 0, out.length);
+    const count = hints.length + this.#hints.length;
+    if (count === 0) return false;
+    branchHints.u32(this.#module.importedFunctions + index);
+    branchHints.u32(count);
+    for (const at of hints) {
+      branchHints.u32(at + start);
+      branchHints.u8(1);
+      branchHints.u8(0);
+    }
+    for (const at of this.#hints) {
+      branchHints.u32(at + shift);
+      branchHints.u8(1);
+      branchHints.u8(0);
+    }
+    return true;
   }
 }
 
@@ -1963,4 +2025,10 @@ function slotBytes(types: readonly ValueType[]): number {
   let bytes = 0;
   for (const type of types) bytes += type === V128 ? 16 : 8;
   return bytes;
+}
+
+function lebLength(value: number): number {
+  let length = 1;
+  for (let rest = value; rest > 0x7f; rest = Math.floor(rest / 128)) length++;
+  return length;
 }

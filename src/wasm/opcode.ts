@@ -81,6 +81,11 @@ export const nanOf: Uint8Array = new Uint8Array(OPCODES);
 export const storeBytesOf: Uint8Array = new Uint8Array(OPCODES);
 /** Type of a store's value operand. */
 export const storeTypeOf: Uint8Array = new Uint8Array(OPCODES);
+/**
+ * Instructions that touch no float operand, change no control and store nothing: 1 without immediates, 2 loads. The most
+ * of most code, dealt with on a short path.
+ */
+export const quickOf: Uint8Array = new Uint8Array(OPCODES);
 /** 1 for loads and stores, whose weight doubles on a 64-bit heap. */
 export const accessOf: Uint8Array = new Uint8Array(OPCODES);
 
@@ -338,3 +343,13 @@ for (const [weight, subs] of [
 ] as const) {
   for (const sub of subs) weightOf[FD + sub] = weight;
 }
+
+for (let op = 0x28; op < 0xd0; op++) {
+  if (refusedOf[op] !== REFUSED.none) continue;
+  if (op <= 0x35) quickOf[op] = 2;
+  // Integer arithmetic and comparisons, conversions between integers, integers as floats' bits.
+  else if ((op >= 0x45 && op <= 0x5a) || (op >= 0x67 && op <= 0x8a)) quickOf[op] = 1;
+  else if (op === 0xa7 || op === 0xac || op === 0xad || (op >= 0xbe && op <= 0xc4)) quickOf[op] = 1;
+}
+// Sums with constants are followed.
+for (const op of [0x6a, 0x6b, 0x7c, 0x7d]) quickOf[op] = 0;

@@ -556,18 +556,7 @@ class ModuleRewriter implements RewritePlan {
     const hints = new ByteWriter(1024);
     let hinted = 0;
     for (let i = 0; i < module.bodies.length; i++) {
-      const body = rewriter.rewrite(i);
-      code.u32(body.bytes.length);
-      code.append(body.bytes);
-      if (body.hints.length > 0) {
-        hinted++;
-        hints.u32(module.importedFunctions + i);
-        hints.u32(body.hints.length);
-        for (const at of body.hints) {
-          hints.u32(at);
-          hints.op(1, 0);
-        }
-      }
+      if (rewriter.rewrite(i, code, hints)) hinted++;
     }
     if (this.captureState) {
       this.#helper('save');
