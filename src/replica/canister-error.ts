@@ -136,17 +136,11 @@ export function ingressTimedOut(requestIdHex: string): UserError {
   };
 }
 
-export const INGRESS_HISTORY_FULL: UserError = {
-  code: ErrorCode.IngressHistoryFull,
-  message: 'Could not induct message: ingress history is full',
-};
+export function ingressHistoryFull(capacity: number): UserError {
+  return { code: ErrorCode.IngressHistoryFull, message: `Maximum ingress history capacity ${capacity} reached` };
+}
 
 export const DEADLINE_EXPIRED: UserError = { code: ErrorCode.DeadlineExpired, message: 'Call deadline has expired.' };
-
-export const UNINSTALLED: UserError = {
-  code: ErrorCode.CanisterRejectedMessage,
-  message: 'Canister has been uninstalled.',
-};
 
 export const CALL_GRAPH_TOO_DEEP: UserError = {
   code: ErrorCode.QueryCallGraphTooDeep,

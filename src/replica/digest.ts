@@ -42,6 +42,7 @@ export function roundDigest(round: Round, canisters: readonly (readonly [string,
     .integer(state.lastChargeTime)
     .integer(state.cyclesMinted)
     .integer(state.cyclesBurned)
+    .text(state.scheduleCursor ?? '')
     .count(state.managementCalls.length);
   for (const call of state.managementCalls)
     out.bytes(digestOnce(call.arg, () => sha256(call.arg))).bytes(encodeState({ ...call, arg: undefined }));

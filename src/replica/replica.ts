@@ -5,7 +5,7 @@ import { HostFault, type PreparedModule, type Sandbox } from '../sandbox/index.t
 import { type CanisterState, type ManagementCall, StateTree, type SubnetState } from '../state/index.ts';
 import { Agenda } from './agenda.ts';
 import { expireCalls, induct as inductCalls, respond } from './calls.ts';
-import { skippedByOperator } from './canister-error.ts';
+import { ingressHistoryFull, skippedByOperator } from './canister-error.ts';
 import { charge } from './charging.ts';
 import type { Query, QueryOutcome, Replica, RoundOutcome } from './contract.ts';
 import { canisterDigests, nextStateHash, roundDigest } from './digest.ts';
@@ -117,6 +117,8 @@ export class SubnetReplica implements Replica {
   async inspectIngress(ingress: Ingress): Promise<UserError | undefined> {
     await this.#betweenRounds();
     const { state } = this;
+    const capacity = this.#limits.ingressHistoryEntries;
+    if (state.ingressHistory.size >= capacity) return ingressHistoryFull(capacity);
     if (ingress.canisterId.isManagementCanister || ingress.canisterId.equals(state.network.subnetId))
       return this.#inspectManagement(ingress);
     const canister = state.canisters.get(ingress.canisterId.key);
@@ -282,8 +284,11 @@ export class SubnetReplica implements Replica {
     const occupied = new Set<string>();
     for (const call of state.managementCalls) if (call.occupies !== undefined) occupied.add(call.occupies);
     let ran = false;
-    for (const key of this.#scheduler.order(this.#agenda.ready(), state.height)) {
-      if (round.instructions >= this.#limits.roundInstructions) break;
+    for (const key of this.#scheduler.order(this.#agenda.ready(), state.scheduleCursor)) {
+      if (round.instructions >= this.#limits.roundInstructions) {
+        state.scheduleCursor = key;
+        break;
+      }
       const canister = state.canisters.get(key);
       if (canister === undefined || occupied.has(key)) continue;
       // A management call waits for the end of its message: nothing new is begun before that is served.

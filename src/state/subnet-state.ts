@@ -28,6 +28,8 @@ export interface SubnetState {
   /** Seed of the round's random generator, from the batch; `raw_rand` of this round is answered from the next batch's. */
   randomness: Uint8Array;
   lastChargeTime: Time;
+  /** Key of the canister whose turn it was when a round's instructions were last used up: there the next one goes on. */
+  scheduleCursor?: string;
   /** Totals for the conservation check: minted − burned = Σ balances + in flight. */
   cyclesMinted: Cycles;
   cyclesBurned: Cycles;
