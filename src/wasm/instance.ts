@@ -174,7 +174,10 @@ export class WasmInstance {
     return true;
   }
 
-  /** @throws WasmError `state_mismatch` when the state is not one of this module's. */
+  /**
+   * @throws WasmError `state_mismatch` when the state is not one of this module's, or this instance cannot go back to it:
+   * a segment that is dropped, or a table that has grown, stays so.
+   */
   restore(state: InstanceState): void {
     this.#assertCapturable();
     const { numericGlobals, referenceGlobals, writtenTables, dropFlags } = this.compiled.rewrite;
@@ -188,6 +191,7 @@ export class WasmInstance {
     }
     if (numbers + dropFlags > 0) {
       const map = this.#map as Uint8Array;
+      if (dropFlags > 0) this.#assertNotDropped(state, numbers);
       map.set(state.globals.subarray(0, numbers), MAP_SCRATCH);
       for (let i = 0; i < dropFlags; i++) {
         map.fill(0, MAP_SCRATCH + numbers + 16 * i, MAP_SCRATCH + numbers + 16 * i + 4);
@@ -204,6 +208,14 @@ export class WasmInstance {
     writtenTables.forEach((index, i) => {
       this.#restoreTable(index, state.tables[i] as Uint8Array);
     });
+  }
+
+  #assertNotDropped({ droppedSegments }: InstanceState, numbers: number): void {
+    this.#save?.();
+    const flags = MAP_SCRATCH + numbers;
+    for (let i = 0; i < droppedSegments.length; i++)
+      if (droppedSegments[i] === 0 && (this.#map as Uint8Array)[flags + 16 * i] !== 0)
+        throw new WasmError('state_mismatch', 'a segment of this instance is dropped already');
   }
 
   #assertCapturable(): void {

@@ -120,3 +120,20 @@ test('a reference to something of the host cannot be captured', () => {
     (error: unknown) => error instanceof WasmError && error.code === 'uncapturable',
   );
 });
+
+test('an instance does not go back to before it dropped a segment', () => {
+  for (const [drop, use] of [
+    ['dropData', 'initData'],
+    ['dropElement', 'init'],
+  ] as const) {
+    const instance = instantiate(MODULE);
+    const before = instance.capture();
+    assert.equal(run(instance, use, 0), 'undefined');
+    instance.restore(before);
+    run(instance, drop, 0);
+    assert.throws(
+      () => instance.restore(before),
+      (error: unknown) => error instanceof WasmError && error.code === 'state_mismatch',
+    );
+  }
+});
