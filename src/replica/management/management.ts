@@ -63,10 +63,20 @@ const IMMEDIATE: ReadonlyMap<string, (task: Task) => Uint8Array> = new Map([
 /** The management canister of one subnet. Its only state of its own is a cache of live stacks of installations. */
 export class ManagementCanister implements Management {
   readonly #installations: Installations = new Installations();
+  /** Which call is in the middle of changing a canister, by the canister's key; an index into the pending calls. */
+  #occupied: Map<string, bigint> | undefined;
 
   async execute(call: ManagementCall, host: ManagementHost): Promise<ManagementOutcome> {
+    this.#occupied ??= occupiedIn(host.state.managementCalls);
+    const outcome = await this.#answer({ call, host });
+    if (outcome.kind === 'pending' && outcome.occupies !== undefined) this.#occupied.set(outcome.occupies.key, call.id);
+    else for (const [key, id] of this.#occupied) if (id === call.id) this.#occupied.delete(key);
+    return outcome;
+  }
+
+  async #answer(task: Task): Promise<ManagementOutcome> {
     try {
-      return await this.#dispatch({ call, host });
+      return await this.#dispatch(task);
     } catch (error) {
       if (error instanceof refusal.Refusal || error instanceof PayloadRefused) return reject(error.userError);
       throw error;
@@ -99,11 +109,18 @@ export class ManagementCanister implements Management {
     return this.#installations.close();
   }
 
+  /** Whether another call is in the middle of changing the canister that this one is about. */
+  #isHeldBack(call: ManagementCall): boolean {
+    if (this.#occupied === undefined || this.#occupied.size === 0) return false;
+    const by = this.#occupied.get(targetOf(call.method, call.arg)?.key ?? '');
+    return by !== undefined && by !== call.id;
+  }
+
   async #dispatch(task: Task): Promise<ManagementOutcome> {
     const { call } = task;
     const method = METHODS.get(call.method);
     if (method === undefined) throw refusal.noSuchMethod(call.method);
-    if (heldBack(task)) return { kind: 'pending', wakeAt: 0n };
+    if (this.#isHeldBack(call)) return { kind: 'pending', wakeAt: 0n };
     if (method.access === 'query') throw refusal.notAccessibleInReplicatedMode(call.method);
     // The door keeps users out of these; a message that was let in before an upgrade may still come this far.
     if (method.access === 'canisters' && call.origin.kind === 'ingress')
@@ -123,12 +140,8 @@ export class ManagementCanister implements Management {
   }
 }
 
-/** Whether another call is in the middle of changing the canister that this one is about. */
-function heldBack({ call, host }: Task): boolean {
-  const others = host.state.managementCalls.filter(({ id, occupies }) => occupies !== undefined && id !== call.id);
-  if (others.length === 0) return false;
-  const target = targetOf(call.method, call.arg)?.key;
-  return others.some(({ occupies }) => occupies === target);
+function occupiedIn(calls: readonly ManagementCall[]): Map<string, bigint> {
+  return new Map(calls.flatMap(({ id, occupies }) => (occupies === undefined ? [] : [[occupies, id]])));
 }
 
 function answerQuery(query: ManagementQuery, host: ManagementHost): Uint8Array {
