@@ -1,6 +1,6 @@
 /** The import table of ARCHITECTURE.md section 3, as a test: who may import whom, through gates only. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ROOT, readSources, type SourceFile } from './source-tree/index.ts';
@@ -82,6 +82,20 @@ test('every folder of src is a module of the table', () => {
     folders.filter((name) => !(EVERYTHING as readonly string[]).includes(name)),
     [],
   );
+});
+
+test('ARCHITECTURE.md shows this table', () => {
+  const text = readFileSync(path.join(ROOT, 'ARCHITECTURE.md'), 'utf8');
+  const rows = new Map(
+    [...text.matchAll(/^\| `(\w+)` \| .* \| ([^|]+) \|$/gm)].map((row) => [row[1] ?? '', row[2] ?? '']),
+  );
+  for (const name of EVERYTHING) {
+    const shown = rows.get(name) ?? '';
+    const but = /^everything but (.*)$/.exec(shown)?.[1]?.split(', ');
+    const expected =
+      but !== undefined ? EVERYTHING.filter((other) => !but.includes(other)) : shown === '–' ? [] : shown.split(', ');
+    assert.deepEqual([...MAY_IMPORT[name]].sort(), [...expected].sort(), name);
+  }
 });
 
 test('modules import only what the table allows', () => {
