@@ -62,6 +62,8 @@ export class LiveInstance implements Machine, Running {
   view: ImageView | undefined;
   /** Its memory is not what is committed and cannot be made so: it must not run again. */
   spoiled = false;
+  /** Which pages of its heap were written is not known: no other canister may get it. */
+  untraced = false;
   /** For the choice of which to let go. */
   lastUsed = 0;
   /** A message was stopped in plain mode because its slice was used up. */

@@ -249,6 +249,7 @@ export class Message {
   /** The host failed: nothing is known of the instance any more. */
   #giveUp(): void {
     this.#live.spoiled = true;
+    this.#live.untraced = true;
     this.#home.lane.map.clear();
     this.#leave();
   }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { DEFAULT_LIMITS } from '../model/index.ts';
 import { OWN_STACK_BYTES } from '../wasm/index.ts';
-import type { PausedExecution } from './contract.ts';
+import { HostFault, type PausedExecution } from './contract.ts';
 import { createSandbox } from './sandbox.ts';
 import { canisterOf, environmentOf, replyOf, TestCanister, testSandbox, wasmOf } from './test-canister.ts';
 
@@ -472,4 +472,34 @@ test('few live instances serve many canisters, and no heap shows a former tenant
     }
     sandbox.evict((canisters[round] as TestCanister).id);
   }
+});
+
+test('a failure of the host is no failure of the canister, and the sandbox survives it', async () => {
+  const canister = new TestCanister(testSandbox());
+  await canister.install(
+    canisterOf(`(global $g (mut i32) (i32.const 0))
+      (func (export "canister_update call") (i32.store (i32.const 0) (i32.const 9)) (global.set $g (i32.const 9))
+        (call $call_new (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))
+        (drop (call $call_perform)) (call $reply (i32.const 0) (i32.const 0)))
+      (func (export "canister_query get") (i32.store (i32.const 4) (global.get $g)) (call $reply (i32.const 0) (i32.const 8)))`),
+  );
+  const broken = {
+    queueCapacity: (): number => {
+      throw new Error('the queues are gone');
+    },
+  };
+  await assert.rejects(() => canister.update('call', NOTHING, broken), HostFault);
+  const bytes = replyOf(await canister.query('get'));
+  assert.deepEqual([u32(bytes), u32(bytes, 4)], [0, 0]);
+  assert.equal((await canister.update('call')).calls.length, 1);
+});
+
+test('a canister runs one message at a time', async () => {
+  const canister = new TestCanister(testSandbox());
+  await canister.install(WORKER);
+  const first = await canister.start({ kind: 'update', method: 'work', arg: task(50_000, 8_192, 1) }, {}, 5_000n);
+  assert.ok(!first.done);
+  await assert.rejects(() => canister.update('work', task(1, 8_192, 2)), /runs another message/);
+  await first.paused.abort();
+  assert.equal((await canister.update('work', task(1, 8_192, 2))).error, undefined);
 });

@@ -1,13 +1,14 @@
 import { DEFAULT_LIMITS, type Limits, type PageStore, type Principal } from '../model/index.ts';
 import { v8Flags } from '../wasm/index.ts';
-import type {
-  CanisterImage,
-  EntryPoint,
-  ExecutionEnvironment,
-  PreparedModule,
-  QuerySession,
-  Sandbox,
-  Step,
+import {
+  type CanisterImage,
+  type EntryPoint,
+  type ExecutionEnvironment,
+  HostFault,
+  type PreparedModule,
+  type QuerySession,
+  type Sandbox,
+  type Step,
 } from './contract.ts';
 import { HeapPool } from './heap.ts';
 import { ImageView } from './image-view.ts';
@@ -161,17 +162,23 @@ class ThreadSandbox implements Sandbox {
     environment: ExecutionEnvironment,
     applyData: boolean,
   ): LiveInstance {
-    return new LiveInstance({
-      canisterId: image.id,
-      module: this.#loaded(image.module),
-      generation: image.generation,
-      limits: this.#limits,
-      lane: this.lane,
-      pool: this.#pool,
-      image: content,
-      environment,
-      applyData,
-    });
+    try {
+      return new LiveInstance({
+        canisterId: image.id,
+        module: this.#loaded(image.module),
+        generation: image.generation,
+        limits: this.#limits,
+        lane: this.lane,
+        pool: this.#pool,
+        image: content,
+        environment,
+        applyData,
+      });
+    } catch (cause) {
+      this.lane.map.clear();
+      // What the validator accepts can be instantiated; if not, the host decides over the canister, which it may not.
+      throw new HostFault(`canister ${image.id.toText()} could not be instantiated`, { cause });
+    }
   }
 
   #loaded(module: PreparedModule): LoadedModule {
@@ -204,8 +211,7 @@ class ThreadSandbox implements Sandbox {
     const ready = this.#live.get(key) === live;
     if (ready && !live.spoiled) return;
     if (ready) this.#live.delete(key);
-    // What an installation wrote before it failed is not known page by page.
-    if (live.committed !== undefined) this.#pool.give(live.heapMemory);
+    if (!live.untraced) this.#pool.give(live.heapMemory);
   }
 
   /** Something else than what the open views of a canister show is about to be committed. */

@@ -19,6 +19,7 @@ export class StableMemory {
   /** Bits of the pages that were touched, in chunks of 32,768 pages (128 MiB). */
   readonly #touched: Map<number, Uint32Array> = new Map();
   #touchedCount = 0;
+  #lastTouched = -1;
 
   constructor(store: PageStore) {
     this.#store = store;
@@ -83,8 +84,11 @@ export class StableMemory {
   /** Remembers that the range was read or written, for the limit per message; returns how many pages were in all. */
   touch(offset: number, length: number): number {
     if (length === 0) return this.#touchedCount;
+    const first = Math.floor(offset / PAGE_BYTES);
     const last = Math.floor((offset + length - 1) / PAGE_BYTES);
-    for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++) {
+    if (first === this.#lastTouched && last === first) return this.#touchedCount;
+    this.#lastTouched = last;
+    for (let page = first; page <= last; page++) {
       const key = Math.floor(page / CHUNK_PAGES);
       let chunk = this.#touched.get(key);
       if (chunk === undefined) {
@@ -111,7 +115,7 @@ export class StableMemory {
       const count = Math.min(length - done, PAGE_BYTES - within);
       const source = page === this.#lastPage ? this.#lastBytes : (this.#overlay.get(page) ?? this.#store.view(page));
       if (source === undefined) target.fill(0, at + done, at + done + count);
-      else target.set(source.subarray(within, within + count), at + done);
+      else copy(source, within, target, at + done, count);
       done += count;
     }
   }
@@ -124,7 +128,7 @@ export class StableMemory {
       const within = position - page * PAGE_BYTES;
       const count = Math.min(length - done, PAGE_BYTES - within);
       const bytes = page === this.#lastPage ? this.#lastBytes : this.#own(page, count === PAGE_BYTES);
-      bytes.set(source.subarray(at + done, at + done + count), within);
+      copy(source, at + done, bytes, within, count);
       done += count;
     }
   }
@@ -154,6 +158,7 @@ export class StableMemory {
     if (this.#touchedCount > 0) {
       this.#touched.clear();
       this.#touchedCount = 0;
+      this.#lastTouched = -1;
     }
   }
 
@@ -172,6 +177,17 @@ export class StableMemory {
     this.#lastBytes = bytes;
     return bytes;
   }
+}
+
+/** Below this a loop is quicker than a view and a call. */
+const SHORT_BYTES = 48;
+
+function copy(source: Uint8Array, from: number, target: Uint8Array, to: number, count: number): void {
+  if (count > SHORT_BYTES) {
+    target.set(source.subarray(from, from + count), to);
+    return;
+  }
+  for (let i = 0; i < count; i++) target[to + i] = source[from + i] ?? 0;
 }
 
 const CHUNK_PAGES = 32_768;

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { callCost, creationFee, DEFAULT_LIMITS, Principal } from '../model/index.ts';
+import { OWN_STACK_BYTES } from '../wasm/index.ts';
 import type { ExecutionEnvironment, ExecutionResult } from './contract.ts';
+import { createSandbox } from './sandbox.ts';
 import { canisterOf, environmentOf, replyOf, SUBNET_ID, TestCanister, testSandbox } from './test-canister.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -588,4 +590,43 @@ test('the entries of a composite query see each other, and nobody else sees them
   quiet.close();
   assert.deepEqual(values(await canister.query('get')), [1, 1, 1]);
   assert.deepEqual(values(await canister.update('add')), [2, 2, 2]);
+});
+
+test('a message may touch so much of stable memory and no more', async () => {
+  const limits = {
+    ...DEFAULT_LIMITS,
+    stackBytes: OWN_STACK_BYTES,
+    stableWriteBytesPerMessage: 16_384n,
+    stableBytesPerUpgrade: 65_536n,
+    stableBytesPerQuery: 8_192n,
+  };
+  const canister = new TestCanister(createSandbox({ limits }));
+  const each = (
+    body: string,
+  ): string => `(local $page i64) (call $msg_arg_data_copy (i32.const 0) (i32.const 0) (i32.const 8))
+    (loop $next ${body}
+      (br_if $next (i64.lt_u (local.tee $page (i64.add (local.get $page) (i64.const 1))) (i64.load (i32.const 0)))))
+    (call $reply (i32.const 0) (i32.const 0))`;
+  const at = '(i64.mul (local.get $page) (i64.const 4096))';
+  await canister.install(
+    canisterOf(`(func (export "canister_init") (drop (call $stable64_grow (i64.const 4))))
+      (func (export "canister_update write") ${each(`(call $stable64_write ${at} (i64.const 8) (i64.const 1))`)})
+      (func (export "canister_update read") ${each(`(call $stable64_read (i64.const 8) ${at} (i64.const 1))`)})
+      (func (export "canister_query look") ${each(`(call $stable64_read (i64.const 8) ${at} (i64.const 1))`)})`),
+  );
+  const pages = (n: bigint): Uint8Array => new Uint8Array(BigUint64Array.of(n).buffer);
+  assert.equal((await canister.update('write', pages(4n))).error, undefined);
+  assert.equal(
+    failure(await canister.update('write', pages(5n))),
+    'IC0524: Canister exceeded memory access limits: Exceeded the limit for the number of modified pages in the stable memory in a single execution: limit 16 KB for regular messages, 64 KB for upgrade messages and 8 KB for queries..',
+  );
+  assert.equal((await canister.update('read', pages(4n))).error, undefined);
+  assert.match(
+    failure(await canister.update('read', pages(5n))),
+    /number of accessed pages .* limit 16 KB .* 8 KB for queries/,
+  );
+  const look = (n: bigint): Promise<ExecutionResult> =>
+    canister.query({ kind: 'query', method: 'look', arg: pages(n) });
+  assert.equal((await look(2n)).error, undefined);
+  assert.match(failure(await look(3n)), /^IC0524/);
 });

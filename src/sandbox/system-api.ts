@@ -64,6 +64,10 @@ const TRAP_MESSAGE_BYTES = 32 * 1024;
 /** Instructions for each byte that leaves the canister. */
 export const TRANSMISSION_FACTOR = 50;
 const STABLE_NEW_PAGE_INSTRUCTIONS = 1_000;
+/** Contexts that are a part of an installation. */
+const UPGRADE = CONTEXT_BITS.I | CONTEXT_BITS.G;
+/** Contexts of the other replicated messages, queries apart. */
+const MESSAGE = CONTEXT_BITS.s | CONTEXT_BITS.U | CONTEXT_BITS.T | CONTEXT_BITS.Ry | CONTEXT_BITS.Rt | CONTEXT_BITS.C;
 
 const UTF8 = new TextEncoder();
 const LOSSY = new TextDecoder('utf-8', { ignoreBOM: true });
@@ -106,6 +110,9 @@ export class SystemApi {
   rejectMessage: Uint8Array = NO_BYTES;
 
   #entryContext: ExecutionContext = START_CONTEXT;
+  /** Bytes of stable memory that a message may read, and write, by its kind. */
+  readonly #stableLimits: { readonly upgrade: number; readonly message: number; readonly query: number };
+  #stableLimitBytes = 0;
   #logs: Uint8Array[] = NO_LOGS;
   #logBytes = 0;
   #responded = false;
@@ -123,7 +130,13 @@ export class SystemApi {
     readonly stable: StableMemory;
     readonly environment: ExecutionEnvironment;
   }) {
-    this.limits = options.limits;
+    const { limits } = options;
+    this.limits = limits;
+    this.#stableLimits = {
+      upgrade: Number(limits.stableBytesPerUpgrade),
+      message: Number(limits.stableWriteBytesPerMessage),
+      query: Number(limits.stableBytesPerQuery),
+    };
     this.canisterId = options.canisterId;
     this.machine = options.machine;
     this.stable = options.stable;
@@ -133,7 +146,7 @@ export class SystemApi {
   /** The next message. An install begins in its `(start)` function; `enterHook` goes on to the hook. */
   begin(entry: EntryPoint, context: ExecutionContext, environment: ExecutionEnvironment, heapWasmPages: number): void {
     this.#entryContext = context;
-    this.context = entry.kind === 'install' ? START_CONTEXT : context;
+    this.#enterContext(entry.kind === 'install' ? START_CONTEXT : context);
     this.environment = environment;
     this.error = undefined;
     this.totalInstructions = Number(environment.totalInstructions);
@@ -168,9 +181,19 @@ export class SystemApi {
     this.#environmentVariables = undefined;
   }
 
+  #enterContext(context: ExecutionContext): void {
+    this.context = context;
+    this.#stableLimitBytes =
+      (context.bit & UPGRADE) !== 0
+        ? this.#stableLimits.upgrade
+        : (context.bit & MESSAGE) !== 0
+          ? this.#stableLimits.message
+          : this.#stableLimits.query;
+  }
+
   /** `(start)` is over: the hook of the installation follows in its own context. */
   enterHook(): void {
-    this.context = this.#entryContext;
+    this.#enterContext(this.#entryContext);
   }
 
   /** The message is over, well or not: a call that was not performed gives its cycles back. */
@@ -489,7 +512,7 @@ export class SystemApi {
     const fresh = this.stable.newlyDirty(offset, size);
     if (fresh > 0) {
       if (this.machine.charge(fresh * STABLE_NEW_PAGE_INSTRUCTIONS)) this.checkTotal();
-      if ((this.stable.dirtyCount + fresh) * 4096 > this.#stableLimit()) {
+      if ((this.stable.dirtyCount + fresh) * 4096 > this.#stableLimitBytes) {
         this.fail(
           stableWriteLimitExceeded(
             this.limits.stableWriteBytesPerMessage,
@@ -504,19 +527,8 @@ export class SystemApi {
   }
 
   #touchStable(offset: number, size: number): void {
-    if (this.stable.touch(offset, size) * 4096 <= this.#stableLimit()) return;
+    if (this.stable.touch(offset, size) * 4096 <= this.#stableLimitBytes) return;
     this.fail(stableReadLimitExceeded(this.limits.stableWriteBytesPerMessage, this.limits.stableBytesPerQuery));
-  }
-
-  /** Bytes of stable memory that the message may read, and write. */
-  #stableLimit(): number {
-    const { bit } = this.context;
-    if ((bit & (CONTEXT_BITS.I | CONTEXT_BITS.G)) !== 0) return Number(this.limits.stableBytesPerUpgrade);
-    const replicatedMessage =
-      CONTEXT_BITS.s | CONTEXT_BITS.U | CONTEXT_BITS.T | CONTEXT_BITS.Ry | CONTEXT_BITS.Rt | CONTEXT_BITS.C;
-    return Number(
-      (bit & replicatedMessage) !== 0 ? this.limits.stableWriteBytesPerMessage : this.limits.stableBytesPerQuery,
-    );
   }
 
   // --- logs and the rest --------------------------------------------------------------------------------------------
