@@ -2,7 +2,7 @@
 // Starts the command line on a Node that can run it. This file itself runs on any Node since 18, so that an older one
 // meets an explanation and not a syntax error: a Node 24 installed beside us (devDependency `node`) takes over silently.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import nodeModule, { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -13,7 +13,8 @@ const NEEDED_MAJOR = 24;
 if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) {
   // Keeps what Node made of our modules (types stripped, code compiled): the second start is twice as fast. Not in the
   // folder for temporary files, where others could put something in its place; nothing happens if it cannot be written.
-  nodeModule.enableCompileCache?.(compileCacheDirectory());
+  const cache = compileCacheDirectory();
+  if (cache !== undefined) nodeModule.enableCompileCache?.(cache);
   // A checkout has the sources (Node strips their types); the published package has only what was built from them.
   const source = new URL('../src/cli/main.ts', import.meta.url);
   const built = new URL('../dist/cli/main.js', import.meta.url);
@@ -32,13 +33,20 @@ Fix: install Node ${NEEDED_MAJOR} (https://nodejs.org), or run "npm install --sa
   child.on('exit', (code, signal) => process.exit(signal === null ? (code ?? 1) : 1));
 }
 
-/** In the user's folder for caches; undefined (Node's own choice) where the user has no home. */
+/** Our folder among the user's caches, made; undefined where that cannot be. */
 function compileCacheDirectory() {
   const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
   try {
-    if (process.platform === 'win32' && LOCALAPPDATA) return join(LOCALAPPDATA, 'perdure', 'compile-cache');
-    if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'perdure', 'compile-cache');
-    return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'perdure', 'compile-cache');
+    let folder = join(homedir(), '.cache');
+    if (process.platform === 'darwin') folder = join(homedir(), 'Library', 'Caches');
+    if (process.platform === 'win32' && LOCALAPPDATA) folder = LOCALAPPDATA;
+    if (XDG_CACHE_HOME) folder = XDG_CACHE_HOME;
+    // One by one: Node, asked for all at once, never comes back where a folder cannot be made at all.
+    for (const name of ['.', 'perdure', 'compile-cache']) {
+      folder = join(folder, name);
+      if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
+    }
+    return folder;
   } catch {
     return undefined;
   }
