@@ -210,11 +210,6 @@ export function environmentVariableNotFound(name: string): UserError {
   return { code: ErrorCode.CanisterContractViolation, message: `Environment variable ${name} not found.` };
 }
 
-/** `canister_inspect_message` returned without `ic0.accept_message`. */
-export function messageRejected(): UserError {
-  return { code: ErrorCode.CanisterRejectedMessage, message: 'Canister rejected the message' };
-}
-
 /** The failure that a trap of the machine means. */
 export function failureOfTrap(kind: TrapKind): UserError {
   switch (kind) {

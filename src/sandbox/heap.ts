@@ -12,6 +12,7 @@ export class Heap {
   #view: DataView;
   /** One bit per page. */
   #resident: Uint32Array;
+  #residentPages = 0;
 
   constructor(memory64: boolean, wasmPages: number) {
     this.memory64 = memory64;
@@ -62,7 +63,11 @@ export class Heap {
   /** The canister (or the host for it) wrote to the page. */
   noteResident(page: number): void {
     const word = page >>> 5;
-    this.#resident[word] = (this.#resident[word] ?? 0) | (1 << (page & 31));
+    const bits = this.#resident[word] ?? 0;
+    const bit = 1 << (page & 31);
+    if ((bits & bit) !== 0) return;
+    this.#resident[word] = bits | bit;
+    this.#residentPages++;
   }
 
   /** Copies all of the committed image into an empty heap. */
@@ -84,10 +89,9 @@ export class Heap {
     else this.bytes.set(committed, at);
   }
 
-  residentCount(): number {
-    let count = 0;
-    for (const word of this.#resident) if (word !== 0) count += bitsOf(word);
-    return count;
+  /** Pages that take up memory. */
+  get residentPages(): number {
+    return this.#residentPages;
   }
 
   /** Zeroes what may not be zero. */
@@ -104,6 +108,7 @@ export class Heap {
       }
       resident[word] = 0;
     }
+    this.#residentPages = 0;
   }
 }
 
@@ -129,7 +134,7 @@ export class HeapPool {
   }
 
   give(heap: Heap): void {
-    if (this.#count >= this.#capacity || heap.residentCount() > POOLED_PAGES_MAX) return;
+    if (this.#count >= this.#capacity || heap.residentPages > POOLED_PAGES_MAX) return;
     heap.clear();
     const key = keyOf(heap.memory64, heap.wasmPages);
     const free = this.#free.get(key);
@@ -145,12 +150,6 @@ const PAGES_PER_WASM_PAGE = WASM_PAGE_BYTES / PAGE_BYTES;
 
 function wordsFor(wasmPages: number): number {
   return Math.ceil((wasmPages * PAGES_PER_WASM_PAGE) / 32);
-}
-
-function bitsOf(word: number): number {
-  let bits = word - ((word >>> 1) & 0x5555_5555);
-  bits = (bits & 0x3333_3333) + ((bits >>> 2) & 0x3333_3333);
-  return Math.imul((bits + (bits >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
 }
 
 function keyOf(memory64: boolean, wasmPages: number): string {

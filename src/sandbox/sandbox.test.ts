@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { DEFAULT_LIMITS } from '../model/index.ts';
 import { OWN_STACK_BYTES } from '../wasm/index.ts';
-import { HostFault, type PausedExecution } from './contract.ts';
+import { HostFault, type PausedExecution, type Sandbox } from './contract.ts';
 import { createSandbox } from './sandbox.ts';
 import { canisterOf, environmentOf, replyOf, TestCanister, testSandbox, wasmOf } from './test-canister.ts';
 
@@ -451,7 +451,16 @@ test('tables are rolled back and committed like the rest', async () => {
 });
 
 test('few live instances serve many canisters, and no heap shows a former tenant', async () => {
-  const sandbox = createSandbox({ limits: { ...DEFAULT_LIMITS, stackBytes: OWN_STACK_BYTES }, liveInstances: 3 });
+  const limits = { ...DEFAULT_LIMITS, stackBytes: OWN_STACK_BYTES };
+  for (const sandbox of [
+    createSandbox({ limits, liveInstances: 3 }),
+    createSandbox({ limits, liveHeapBytes: 30_000 }),
+  ]) {
+    await fillAndSum(sandbox);
+  }
+});
+
+async function fillAndSum(sandbox: Sandbox): Promise<void> {
   const wat = canisterOf(
     `(func (export "canister_update fill") (call $msg_arg_data_copy (i32.const 0) (i32.const 0) (i32.const 8))
        (memory.fill (i32.load (i32.const 0)) (i32.load (i32.const 4)) (i32.const 9000))
@@ -472,7 +481,7 @@ test('few live instances serve many canisters, and no heap shows a former tenant
     }
     sandbox.evict((canisters[round] as TestCanister).id);
   }
-});
+}
 
 test('a failure of the host is no failure of the canister, and the sandbox survives it', async () => {
   const canister = new TestCanister(testSandbox());

@@ -1,4 +1,4 @@
-import { DEFAULT_LIMITS, type Limits, type PageStore, type Principal } from '../model/index.ts';
+import { DEFAULT_LIMITS, type Limits, PAGE_BYTES, type PageStore, type Principal } from '../model/index.ts';
 import { v8Flags } from '../wasm/index.ts';
 import {
   type CanisterImage,
@@ -21,9 +21,12 @@ export interface SandboxOptions {
   readonly limits?: Limits;
   /** Instances kept ready to run; V8 reserves 8 GiB of address space for each (16 GiB with 64-bit addresses). */
   readonly liveInstances?: number;
+  /** Bytes that the heaps of ready instances may take up together. */
+  readonly liveHeapBytes?: number;
 }
 
 const LIVE_INSTANCES = 1_000;
+const LIVE_HEAP_BYTES = 1 << 30;
 const POOLED_HEAPS = 64;
 const PREPARED_MODULES = 256;
 
@@ -34,7 +37,7 @@ const PREPARED_MODULES = 256;
 export function createSandbox(options: SandboxOptions = {}): Sandbox {
   const limits = options.limits ?? DEFAULT_LIMITS;
   for (const flag of v8Flags(limits.stackBytes)) engine?.setFlagsFromString(flag);
-  return new ThreadSandbox(limits, options.liveInstances ?? LIVE_INSTANCES);
+  return new ThreadSandbox(limits, options.liveInstances ?? LIVE_INSTANCES, options.liveHeapBytes ?? LIVE_HEAP_BYTES);
 }
 
 /** The host's access to V8, found without an import so that the module also loads where there is none. */
@@ -48,15 +51,17 @@ class ThreadSandbox implements Sandbox {
   readonly #limits: Limits;
   readonly #modules: ModuleCache;
   readonly #capacity: number;
+  readonly #heapPages: number;
   /** By canister: the instance that equals the canister's committed image. */
   readonly #live: Map<string, LiveInstance> = new Map();
   /** By canister: views of its committed image that are open. */
   readonly #views: Map<string, Set<ImageView>> = new Map();
   #clock = 0;
 
-  constructor(limits: Limits, capacity: number) {
+  constructor(limits: Limits, capacity: number, heapBytes: number) {
     this.#limits = limits;
     this.#capacity = capacity;
+    this.#heapPages = heapBytes / PAGE_BYTES;
     this.#modules = new ModuleCache(limits, PREPARED_MODULES);
   }
 
@@ -192,18 +197,28 @@ class ThreadSandbox implements Sandbox {
     this.#live.set(key, live);
     live.lastUsed = ++this.#clock;
     if (before !== undefined && before.holder === undefined) this.#pool.give(before.heapMemory);
-    if (this.#live.size > this.#capacity) this.#letGoOfOldest();
+    let pages = 0;
+    for (const { heapMemory } of this.#live.values()) pages += heapMemory.residentPages;
+    while (this.#live.size > this.#capacity || pages > this.#heapPages) {
+      const freed = this.#letGoOfOldest();
+      if (freed === undefined) break;
+      pages -= freed;
+    }
   }
 
-  #letGoOfOldest(): void {
+  /** Returns the pages of the heap that is ready no more; undefined when all that are left are in use. */
+  #letGoOfOldest(): number | undefined {
     let oldest: [string, LiveInstance] | undefined;
     for (const entry of this.#live) {
       const [, live] = entry;
       if (live.holder === undefined && live.lastUsed < (oldest?.[1].lastUsed ?? this.#clock)) oldest = entry;
     }
-    if (oldest === undefined) return;
-    this.#live.delete(oldest[0]);
-    this.#pool.give(oldest[1].heapMemory);
+    if (oldest === undefined) return undefined;
+    const [key, { heapMemory }] = oldest;
+    const pages = heapMemory.residentPages;
+    this.#live.delete(key);
+    this.#pool.give(heapMemory);
+    return pages;
   }
 
   /** An instance that nobody has any more: it stays when it is the canister's ready one and still equals its image. */
