@@ -117,7 +117,7 @@ test('traps are named as the real replica names them', async () => {
     (func (export "canister_update loop") (loop $l (br $l)))`),
   );
   const failure = async (method: string): Promise<string> => {
-    const { error } = await canister.update(method);
+    const { error } = await canister.update(method, NOTHING, { totalInstructions: 10_000_000n });
     return `${error?.code}: ${error?.message.split('\n')[0]}`;
   };
   assert.deepEqual(
@@ -152,7 +152,7 @@ test('traps are named as the real replica names them', async () => {
       stack: 'IC0502: Canister trapped: stack overflow.',
       trap: "IC0503: Canister called `ic0.trap` with message: 'message'.",
       trapOutside: "IC0503: Canister called `ic0.trap` with message: '(trap message out of memory bounds)'.",
-      loop: 'IC0522: Canister exceeded the limit of 1000000000 instructions for single message execution..',
+      loop: 'IC0522: Canister exceeded the limit of 10000000 instructions for single message execution..',
       method: "IC0536: Canister has no update method 'absent'..",
     },
   );
