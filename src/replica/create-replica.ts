@@ -10,6 +10,8 @@ export function createReplica(parts: {
   readonly state: SubnetState;
   readonly sandbox: Sandbox;
   readonly limits: Limits;
+  /** Fulfilled when everybody else on this thread had a turn; long queries wait for it between their slices. */
+  readonly letOthersRun?: () => Promise<void>;
 }): Replica {
   return new SubnetReplica({ ...parts, management: createManagement() });
 }

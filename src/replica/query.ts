@@ -1,13 +1,12 @@
 import type { Ingress, Limits, Principal, Response, SenderInfo, UserError } from '../model/index.ts';
-import {
-  type EntryPoint,
-  type ExecutionEnvironment,
-  type ExecutionResult,
-  HostFault,
-  type OutgoingCall,
-  type PreparedModule,
-  type QuerySession,
-  type Sandbox,
+import type {
+  EntryPoint,
+  ExecutionEnvironment,
+  ExecutionResult,
+  OutgoingCall,
+  PreparedModule,
+  QuerySession,
+  Sandbox,
 } from '../sandbox/index.ts';
 import type { CanisterState, SubnetState } from '../state/index.ts';
 import {
@@ -39,6 +38,8 @@ export interface QueryParts {
   readonly sandbox: Sandbox;
   readonly limits: Limits;
   moduleOf(canister: CanisterState): PreparedModule | undefined;
+  /** Lets others go on between two slices of a long query. */
+  rest(): Promise<void>;
   /** The answer of the management canister's query methods. */
   managementQuery(caller: Principal, callee: Principal, method: string, arg: Uint8Array): Response;
 }
@@ -207,14 +208,10 @@ class QueryRun {
       totalInstructions: total,
       callContextInstructions: this.#instructions,
     };
-    const step = await this.#session.execute(entry, environment, total);
-    if (!step.done) {
-      await step.paused.abort();
-      throw new HostFault('a query was paused');
-    }
-    this.#instructions += step.result.instructions;
-    this.#budget.left -= step.result.instructions;
-    return step.result;
+    const result = await runToEnd(this.#parts, this.#session, entry, environment);
+    this.#instructions += result.instructions;
+    this.#budget.left -= result.instructions;
+    return result;
   }
 
   /** The query's outcome when this execution decides it. */
@@ -222,6 +219,22 @@ class QueryRun {
     if (result.error !== undefined) return failed(errorFromCanister(this.#canister.id, result.error));
     return result.response;
   }
+}
+
+/** Runs slice by slice, so that a long query holds up nobody for longer than one. */
+async function runToEnd(
+  parts: QueryParts,
+  session: QuerySession,
+  entry: EntryPoint,
+  environment: ExecutionEnvironment,
+): Promise<ExecutionResult> {
+  const slice = parts.limits.sliceInstructions;
+  let step = await session.execute(entry, environment, slice);
+  while (!step.done) {
+    await parts.rest();
+    step = await step.paused.resume(slice);
+  }
+  return step.result;
 }
 
 function failed(error: UserError): Outcome {
@@ -241,7 +254,9 @@ export async function inspectMessage(parts: QueryParts, ingress: Ingress): Promi
   if (!module.entryPoints.has('canister_inspect_message')) return undefined;
   const session = parts.sandbox.openQuery(imageOf(canister, module));
   try {
-    const step = await session.execute(
+    const result = await runToEnd(
+      parts,
+      session,
       { kind: 'inspect_message', method: ingress.methodName, arg: ingress.arg },
       {
         ...environmentOf(state, canister),
@@ -262,13 +277,7 @@ export async function inspectMessage(parts: QueryParts, ingress: Ingress): Promi
         totalInstructions: limits.inspectInstructions,
         callContextInstructions: 0n,
       },
-      limits.inspectInstructions,
     );
-    if (!step.done) {
-      await step.paused.abort();
-      throw new HostFault('an inspection was paused');
-    }
-    const { result } = step;
     if (result.error !== undefined) return errorFromCanister(canister.id, result.error);
     return result.messageAccepted ? undefined : rejectedByInspection(canister.id);
   } finally {

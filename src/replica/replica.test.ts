@@ -555,6 +555,55 @@ test('composite queries call across canisters, see their own changes, and end at
   assert.match(await ask('absent'), /^5 IC0536: .*no query method 'absent'/);
 });
 
+test('rounds go on between the slices of a long query, which keeps what it saw', async () => {
+  const answers: string[] = [];
+  const subnet: TestSubnet = subnetOf(
+    [
+      {
+        update: {
+          inc: (api) => {
+            api.json = Number(api.json ?? 0) + 1;
+            api.reply();
+          },
+        },
+        query: {
+          long: (api) => {
+            api.instructions = 35_000_000n;
+            api.reply(String(api.json));
+          },
+          endless: (api) => {
+            api.instructions = 1_000_000_000_000n;
+          },
+        },
+      },
+    ],
+    {
+      limits: { queryInstructions: 45_000_000n },
+      letOthersRun: async () => {
+        const message = subnet.message(FIRST, 'inc');
+        await subnet.round([message]);
+        answers.push(text(subnet.response(message)));
+      },
+    },
+  );
+  await subnet.call(subnet.message(FIRST, 'inc'));
+  const { height } = subnet.state;
+  const ask = (method: string) =>
+    subnet.replica.query({
+      sender: USER,
+      canisterId: FIRST,
+      effectiveCanisterId: FIRST,
+      method,
+      arg: new Uint8Array(0),
+    });
+  const outcome = await ask('long');
+  assert.equal(text(outcome.response), '1');
+  assert.equal(outcome.height, height + 3);
+  assert.deepEqual(answers, ['', '', '']);
+  assert.match(text((await ask('endless')).response), /^5 IC0522/);
+  assert.equal((subnet.sandbox as ScriptedSandbox).livePauses, 0);
+});
+
 test('inspection decides what may enter', async () => {
   const subnet = subnetOf([
     {

@@ -37,6 +37,8 @@ export interface ReplicaParts {
   readonly limits: Limits;
   readonly management: Management;
   readonly scheduler?: Scheduler;
+  /** Fulfilled when everybody else on this thread had a turn; long queries wait for it now and then. */
+  readonly letOthersRun?: () => Promise<void>;
 }
 
 /** The round of ARCHITECTURE section 1 on one state: see the folder's gate. */
@@ -46,6 +48,7 @@ export class SubnetReplica implements Replica {
   readonly #limits: Limits;
   readonly #management: Management;
   readonly #scheduler: Scheduler;
+  readonly #letOthersRun: () => Promise<void>;
   readonly #agenda: Agenda;
   readonly #execution: MessageExecution = new MessageExecution();
   readonly #modules: Map<string, PreparedModule> = new Map();
@@ -63,6 +66,7 @@ export class SubnetReplica implements Replica {
     this.#limits = parts.limits;
     this.#management = parts.management;
     this.#scheduler = parts.scheduler ?? ROUND_ROBIN;
+    this.#letOthersRun = parts.letOthersRun ?? (() => Promise.resolve());
     this.#agenda = new Agenda(parts.state, parts.limits);
     this.#stateTree = StateTree.of(parts.state);
   }
@@ -110,8 +114,13 @@ export class SubnetReplica implements Replica {
   async query(query: Query): Promise<QueryOutcome> {
     await this.#betweenRounds();
     const { height } = this.state;
-    const outcome = await executeQuery(this.#queryParts(), query);
-    return { response: responseForUser(outcome), height };
+    let rested = false;
+    const parts = this.#queryParts(() => {
+      rested = true;
+    });
+    const outcome = await executeQuery(parts, query);
+    // What a long one called meanwhile may have been a later state.
+    return { response: responseForUser(outcome), height: rested ? this.state.height : height };
   }
 
   async inspectIngress(ingress: Ingress): Promise<UserError | undefined> {
@@ -361,8 +370,13 @@ export class SubnetReplica implements Replica {
     return module;
   }
 
-  #queryParts(): QueryParts {
+  #queryParts(onRest: () => void = () => undefined): QueryParts {
     return {
+      rest: async () => {
+        onRest();
+        await this.#letOthersRun();
+        await this.#betweenRounds();
+      },
       state: this.state,
       sandbox: this.#sandbox,
       limits: this.#limits,

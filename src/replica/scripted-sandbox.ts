@@ -212,16 +212,38 @@ export class ScriptedSandbox implements Sandbox {
 
   openQuery(image: CanisterImage): QuerySession {
     let json = readJson(image.heap);
+    const { wasmPages } = image.heap;
     return {
-      execute: async (entry, environment): Promise<Step> => {
-        const run = this.#run(image, entry, environment, json, image.heap.wasmPages);
-        const outOfInstructions = run.api.instructions > environment.totalInstructions;
-        const error = outOfInstructions ? OUT_OF_INSTRUCTIONS : run.error;
-        if (error === undefined) json = run.api.json;
-        return { done: true, result: resultOf(run, error, image) };
+      execute: async (entry, environment, sliceInstructions): Promise<Step> => {
+        const run = this.#run(image, entry, environment, json, wasmPages);
+        return this.#queryStep(run, sliceInstructions, () => {
+          json = run.api.json;
+        });
       },
       close: (): void => undefined,
     };
+  }
+
+  #queryStep(run: Run, upTo: bigint, keep: () => void): Step {
+    if (smallest(run.api.instructions, run.environment.totalInstructions) > upTo) {
+      this.livePauses += 1;
+      const settle = (): void => {
+        this.livePauses -= 1;
+      };
+      return {
+        done: false,
+        paused: {
+          instructions: upTo,
+          resume: async (more) => {
+            settle();
+            return this.#queryStep(run, upTo + more, keep);
+          },
+          abort: async () => settle(),
+        },
+      };
+    }
+    if (run.error === undefined) keep();
+    return { done: true, result: resultOf(run, run.error, run.image) };
   }
 
   evict(): void {}

@@ -213,16 +213,22 @@ export class TestSubnet {
   readonly management: Management;
   replica: SubnetReplica;
   readonly batches: Batch[] = [];
+  readonly #letOthersRun: () => Promise<void>;
   #nonce = 0;
 
   constructor(
     state: SubnetState,
     sandbox: Sandbox,
-    options: { readonly limits?: Partial<Limits>; readonly management?: Management } = {},
+    options: {
+      readonly limits?: Partial<Limits>;
+      readonly management?: Management;
+      readonly letOthersRun?: () => Promise<void>;
+    } = {},
   ) {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.sandbox = sandbox;
     this.management = options.management ?? new SmallManagement();
+    this.#letOthersRun = options.letOthersRun ?? (() => Promise.resolve());
     this.replica = this.#open(state);
   }
 
@@ -231,7 +237,13 @@ export class TestSubnet {
   }
 
   #open(state: SubnetState): SubnetReplica {
-    return new SubnetReplica({ state, sandbox: this.sandbox, limits: this.limits, management: this.management });
+    return new SubnetReplica({
+      state,
+      sandbox: this.sandbox,
+      limits: this.limits,
+      management: this.management,
+      letOthersRun: () => this.#letOthersRun(),
+    });
   }
 
   /** As after a stop and a start: only what is in the state is left. */
