@@ -21,6 +21,7 @@ export {
   blsSecretKeyFromSeed,
   blsVerifierOnDemand,
   createBlsSigner,
+  loadBls,
   loadBlsVerifier,
   signBls,
   type VerifyBls,

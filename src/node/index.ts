@@ -11,5 +11,5 @@
  */
 export { Log, type LogLevel } from './log.ts';
 export { NodeError, type NodeErrorCode } from './node-error.ts';
-export { type NodeOptions, openNode, type PerdureNode } from './open-node.ts';
+export { type NodeOptions, openNode, type PerdureNode } from './perdure-node.ts';
 export type { SigningPlace } from './subnet-signer.ts';

@@ -1,6 +1,6 @@
 import type { Consensus, ConsensusObserver } from '../consensus/index.ts';
 import { ConsensusError, openSolo } from '../consensus/index.ts';
-import type { CertifiedState, Gateway, SubnetPort } from '../gateway/index.ts';
+import type { CertifiedState, SubnetPort } from '../gateway/index.ts';
 import { createGateway, MetricsRegistry, NodeMetrics } from '../gateway/index.ts';
 import { DEFAULT_LIMITS, type Height, type Limits } from '../model/index.ts';
 import { describeProcess, nodePlatform, type Platform } from '../platform/index.ts';
@@ -8,51 +8,15 @@ import { createReplica } from '../replica/index.ts';
 import { createSandbox } from '../sandbox/index.ts';
 import { StateDirectory, type SubnetState } from '../state/index.ts';
 import { genesisState, selfAuthenticating } from './genesis.ts';
-import type { Log } from './log.ts';
 import { NodeError } from './node-error.ts';
 import { asNodeError } from './node-error-of.ts';
 import { type NodeKey, nodeKeyFromSeed } from './node-key.ts';
-import { type SigningPlace, subnetSigner } from './subnet-signer.ts';
+import type { NodeOptions, PerdureNode } from './perdure-node.ts';
+import type { SubnetSigner } from './subnet-signer.ts';
 
-export interface NodeOptions {
-  /** Absent: nothing is written, and the network is gone when the node stops. */
-  readonly stateDir?: string;
-  /** Absent: no port is opened; `gateway.handle` answers requests. */
-  readonly listen?: { readonly host: string; readonly port: number };
-  /** Prices of a new network; an existing one keeps its own. */
-  readonly costSchedule?: 'normal' | 'free';
-  readonly subnetType?: 'application' | 'system';
-  readonly limits?: Limits;
-  readonly platform?: Platform;
-  /** Default: `thread`. */
-  readonly signing?: SigningPlace;
-  readonly log: Log;
-  /** What `/api/v2/status` reports. */
-  readonly implementationVersion: string;
-}
-
-/** A running node. */
-export interface PerdureNode {
-  /** `http://127.0.0.1:8000`; absent without a port. */
-  readonly url: string | undefined;
-  /** DER, 133 bytes. */
-  readonly rootKey: Uint8Array;
-  /** True when the network came into being with this start. */
-  readonly fresh: boolean;
-  readonly gateway: Gateway;
-  readonly consensus: Consensus;
-  /** Resolves when the node cannot go on. It has to be stopped then, too. */
-  readonly failed: Promise<Error>;
-  /** Finishes requests, writes what is needed to start again without replay, and lets go of everything. */
-  stop(): Promise<void>;
-}
-
-/**
- * Starts a node. Nothing is left open when it fails.
- * @throws NodeError
- */
-export async function openNode(options: NodeOptions): Promise<PerdureNode> {
-  const opening = new Opening(options);
+/** See perdure-node.ts. The signer is taken over: it is stopped with the node, or when the node does not come up. */
+export async function openNode(options: NodeOptions, signing: SubnetSigner): Promise<PerdureNode> {
+  const opening = new Opening(options, signing);
   try {
     return await opening.run();
   } catch (error) {
@@ -65,14 +29,17 @@ class Opening {
   readonly #options: NodeOptions;
   readonly #platform: Platform;
   readonly #limits: Limits;
+  readonly #signing: SubnetSigner;
   /** How to let go of what was opened, last first. */
   readonly #undo: (() => Promise<void> | void)[] = [];
   /** Until the engine takes it over. */
   #directory: StateDirectory | undefined;
   readonly #failure: PromiseWithResolvers<Error> = Promise.withResolvers();
 
-  constructor(options: NodeOptions) {
+  constructor(options: NodeOptions, signing: SubnetSigner) {
     this.#options = options;
+    this.#signing = signing;
+    this.#undo.push(() => signing.stop());
     this.#platform = options.platform ?? nodePlatform;
     this.#limits = options.limits ?? DEFAULT_LIMITS;
   }
@@ -87,8 +54,8 @@ class Opening {
     const { log, implementationVersion, listen } = this.#options;
     const directory = await this.#openDirectory();
     const seeds = directory ?? { key: () => Promise.resolve(this.#platform.entropy.bytes(32)) };
-    const signing = subnetSigner(this.#options.signing ?? 'thread', this.#platform.threads, await seeds.key('subnet'));
-    this.#undo.push(() => signing.stop());
+    const signing = this.#signing;
+    signing.use(await seeds.key('subnet'));
     const nodeKey = nodeKeyFromSeed(await seeds.key('node'));
 
     const metrics = new NodeMetrics(new MetricsRegistry());
@@ -113,7 +80,13 @@ class Opening {
       },
       createReplica: (state) => {
         checkNodeKey(state, nodeKey);
-        return createReplica({ state, limits: this.#limits, sandbox: createSandbox({ limits: this.#limits }) });
+        const limits = this.#limits;
+        return createReplica({
+          state,
+          limits,
+          sandbox: createSandbox({ limits }),
+          letOthersRun: () => new Promise((go) => this.#platform.clock.soon(go)),
+        });
       },
       observer: this.#observer(metrics, certified),
       onFault: (error) => this.#failure.resolve(asNodeError(error, this.#options)),
@@ -121,7 +94,8 @@ class Opening {
     this.#undo.push(() => stopConsensus(consensus));
 
     const subnet = subnetPort(consensus, nodeKey, certified);
-    const { createServer } = await import('node:http');
+    // An import would read every export, and one of them loads a client for web sockets that nobody wants.
+    const { createServer } = process.getBuiltinModule('node:http');
     const gateway = await createGateway({
       subnet,
       limits: this.#limits,

@@ -12,11 +12,10 @@ export class SigningThread {
   #nextId = 0;
   #failure: Error | undefined;
 
-  constructor(threads: Threads, seed: Uint8Array) {
+  constructor(threads: Threads) {
     // Sources in development, what was built from them in the published package: same folder, same extension as ours.
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     this.#thread = threads.start(new URL(`./signing-worker.${extension}`, import.meta.url), {
-      data: { seed },
       name: 'signing',
     });
     this.#publicKey.promise.catch(() => {});
@@ -24,6 +23,11 @@ export class SigningThread {
       (message) => this.#answered(message as Answer),
       (error) => this.#fail(error),
     );
+  }
+
+  /** Hands over the key's seed: once, before anything else. */
+  use(seed: Uint8Array): void {
+    this.#thread.post({ seed });
   }
 
   /** The DER-encoded public key, once the thread is up. */

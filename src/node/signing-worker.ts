@@ -1,16 +1,27 @@
 /**
  * The thread that signs state roots, so that a millisecond of elliptic curves never delays a request. Posted to it:
- * `{ id, message }`; it answers `{ ready, publicKey }` once, then `{ id, signature }` for each. See signing-thread.ts.
+ * `{ seed }` first, then `{ id, message }`; it answers `{ ready, publicKey }` once, then `{ id, signature }` for each.
+ * See signing-thread.ts.
  */
-import { parentPort, workerData } from 'node:worker_threads';
-import { blsSecretKeyFromSeed, createBlsSigner } from '../certification/index.ts';
+import { parentPort } from 'node:worker_threads';
+import { type BlsSigner, blsSecretKeyFromSeed, createBlsSigner, loadBls } from '../certification/index.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('signing-worker runs as a thread only');
 
-const { seed } = workerData as { readonly seed: Uint8Array };
-const signer = await createBlsSigner(blsSecretKeyFromSeed(seed));
-port.on('message', ({ id, message }: { readonly id: number; readonly message: Uint8Array }) => {
-  port.postMessage({ id, signature: signer.sign(message) });
+type Order = { readonly seed: Uint8Array } | { readonly id: number; readonly message: Uint8Array };
+
+const seeded = Promise.withResolvers<Uint8Array>();
+const early: { readonly id: number; readonly message: Uint8Array }[] = [];
+let signer: BlsSigner | undefined;
+port.on('message', (order: Order) => {
+  if ('seed' in order) seeded.resolve(order.seed);
+  else if (signer === undefined) early.push(order);
+  else port.postMessage({ id: order.id, signature: signer.sign(order.message) });
 });
-port.postMessage({ ready: true, publicKey: signer.publicKeyDer });
+// The key comes when the state directory is open; what takes long is done by then.
+await loadBls();
+const { publicKeyDer, sign } = await createBlsSigner(blsSecretKeyFromSeed(await seeded.promise));
+signer = { publicKeyDer, sign };
+port.postMessage({ ready: true, publicKey: publicKeyDer });
+for (const { id, message } of early) port.postMessage({ id, signature: sign(message) });

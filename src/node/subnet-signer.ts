@@ -1,4 +1,4 @@
-import { blsPublicKeyDer, blsSecretKeyFromSeed, createBlsSigner } from '../certification/index.ts';
+import type { BlsSigner } from '../certification/index.ts';
 import type { Threads } from '../platform/index.ts';
 import { SigningThread } from './signing-thread.ts';
 
@@ -13,6 +13,8 @@ export type SigningPlace = 'thread' | 'here' | 'none';
 
 /** Holds the subnet's key. */
 export interface SubnetSigner {
+  /** Hands over the 32 bytes that the key is made from: once, before anything else. */
+  use(seed: Uint8Array): void;
   /** DER, 133 bytes. */
   publicKey(): Promise<Uint8Array>;
   /** 48 bytes. */
@@ -20,17 +22,41 @@ export interface SubnetSigner {
   stop(): Promise<void>;
 }
 
-export function subnetSigner(place: SigningPlace, threads: Threads, seed: Uint8Array): SubnetSigner {
-  if (place === 'thread') return new SigningThread(threads, seed);
-  const stop = (): Promise<void> => Promise.resolve();
-  if (place === 'none') {
-    const publicKey = (): Promise<Uint8Array> => Promise.resolve(blsPublicKeyDer(blsSecretKeyFromSeed(seed)));
-    return { publicKey, sign: () => Promise.resolve(new Uint8Array(48)), stop };
+/** A signer at its place. A thread begins to come up at once. */
+export function subnetSigner(place: SigningPlace, threads: Threads): SubnetSigner {
+  return place === 'thread' ? new SigningThread(threads) : new SignerHere(place === 'none');
+}
+
+class SignerHere implements SubnetSigner {
+  readonly #signer: PromiseWithResolvers<BlsSigner> = Promise.withResolvers();
+  readonly #blank: boolean;
+
+  constructor(blank: boolean) {
+    this.#blank = blank;
+    this.#signer.promise.catch(() => {});
   }
-  const signer = createBlsSigner(blsSecretKeyFromSeed(seed));
-  return {
-    publicKey: async () => (await signer).publicKeyDer,
-    sign: async (message) => (await signer).sign(message),
-    stop,
-  };
+
+  use(seed: Uint8Array): void {
+    this.#signer.resolve(signerOf(seed, this.#blank));
+  }
+
+  async publicKey(): Promise<Uint8Array> {
+    return (await this.#signer.promise).publicKeyDer;
+  }
+
+  async sign(message: Uint8Array): Promise<Uint8Array> {
+    return (await this.#signer.promise).sign(message);
+  }
+
+  stop(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Loads the curves only now: a node that signs on a thread has no need of them here. */
+async function signerOf(seed: Uint8Array, blank: boolean): Promise<BlsSigner> {
+  const { blsPublicKeyDer, blsSecretKeyFromSeed, createBlsSigner } = await import('../certification/index.ts');
+  const secretKey = blsSecretKeyFromSeed(seed);
+  if (!blank) return createBlsSigner(secretKey);
+  return { publicKeyDer: blsPublicKeyDer(secretKey), sign: () => new Uint8Array(48) };
 }

@@ -1,3 +1,5 @@
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Thread, ThreadOptions, Threads } from '../contract.ts';
 
@@ -6,6 +8,7 @@ export const nodeThreads: Threads = {
   start(module: URL, options: ThreadOptions = {}): Thread {
     const worker = new Worker(module, {
       workerData: options.data,
+      env: threadEnvironment(),
       ...(options.name === undefined ? {} : { name: options.name }),
       ...(options.stackMiB === undefined ? {} : { resourceLimits: { stackSizeMb: options.stackMiB } }),
     });
@@ -22,3 +25,10 @@ export const nodeThreads: Threads = {
     };
   },
 };
+
+/** A thread keeps what its code was compiled to where this one does, which by itself it would not. */
+function threadEnvironment(): NodeJS.ProcessEnv {
+  const folder = getCompileCacheDir();
+  // Named after Node's version, below the folder that was asked for.
+  return folder === undefined ? process.env : { ...process.env, NODE_COMPILE_CACHE: dirname(folder) };
+}
