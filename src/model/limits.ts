@@ -59,6 +59,8 @@ export interface Limits {
   readonly ingressTtlNanos: bigint;
   readonly ingressDriftNanos: bigint;
   readonly ingressHistoryEntries: number;
+  /** Bytes of all answers in the ingress history; the oldest are reduced to `done`. */
+  readonly ingressHistoryBytes: number;
   readonly ingressPerBatch: number;
   readonly batchBytes: number;
   readonly delegations: number;
@@ -130,6 +132,7 @@ export const DEFAULT_LIMITS: Limits = {
   ingressTtlNanos: 300n * SECOND,
   ingressDriftNanos: 60n * SECOND,
   ingressHistoryEntries: 600_000,
+  ingressHistoryBytes: 4 * 1024 * 1024 * 1024,
   ingressPerBatch: 1_000,
   batchBytes: 4 << 20,
   delegations: 20,

@@ -1,6 +1,7 @@
 import type { Limits, Time } from '../model/index.ts';
 import type { PreparedModule } from '../sandbox/index.ts';
 import type { CanisterState, SubnetState } from '../state/index.ts';
+import { AnswerIndex } from './answer-index.ts';
 import { DeadlineHeap } from './deadline-heap.ts';
 import { INSTALL_CREDIT_PER_ROUND } from './management/index.ts';
 import { countedMemory, exhaustionOf, largest, SubnetMemory } from './resources.ts';
@@ -14,6 +15,7 @@ const EXHAUSTION_HORIZON = 30n * 86_400n * 1_000_000_000n;
  */
 export class Agenda {
   readonly memory: SubnetMemory = new SubnetMemory();
+  readonly answers: AnswerIndex;
   readonly #known: Map<string, CanisterState> = new Map();
   /** Canisters with a message that waits or is paused. */
   readonly #ready: Set<string> = new Set();
@@ -37,6 +39,7 @@ export class Agenda {
   constructor(state: SubnetState, limits: Limits) {
     this.#state = state;
     this.#limits = limits;
+    this.answers = new AnswerIndex(state);
     for (const [key, canister] of state.canisters) {
       this.refresh(canister);
       if (canister.lastHeartbeat > 0n) this.#heartbeats.add(key);

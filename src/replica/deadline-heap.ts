@@ -1,7 +1,8 @@
 import type { Time } from '../model/index.ts';
 
 /**
- * Which of many things is due first. Entries are never removed when they lose their meaning: whoever takes one out
+ * Which of many things is due first; at the same moment, in order of key, so that what comes out does not depend on when
+ * it went in. Entries are never removed when they lose their meaning: whoever takes one out
  * checks that it still holds, so that moving a timer costs one `push`.
  */
 export class DeadlineHeap {
@@ -18,7 +19,7 @@ export class DeadlineHeap {
     this.#keys.push(key);
     while (at > 0) {
       const parent = (at - 1) >> 1;
-      if ((this.#times[parent] as Time) <= time) break;
+      if (!this.#before(at, parent)) break;
       this.#swap(at, parent);
       at = parent;
     }
@@ -53,12 +54,17 @@ export class DeadlineHeap {
       const left = 2 * at + 1;
       const right = left + 1;
       let least = at;
-      if (left < last && (this.#times[left] as Time) < (this.#times[least] as Time)) least = left;
-      if (right < last && (this.#times[right] as Time) < (this.#times[least] as Time)) least = right;
+      if (left < last && this.#before(left, least)) least = left;
+      if (right < last && this.#before(right, least)) least = right;
       if (least === at) return;
       this.#swap(at, least);
       at = least;
     }
+  }
+
+  #before(a: number, b: number): boolean {
+    const difference = (this.#times[a] as Time) - (this.#times[b] as Time);
+    return difference < 0n || (difference === 0n && (this.#keys[a] as string) < (this.#keys[b] as string));
   }
 
   #swap(a: number, b: number): void {

@@ -1,6 +1,6 @@
 import { toHex } from '../codec/index.ts';
 import { ErrorCode, type Ingress, ingressFee, type Reject, rejectOf, type UserError } from '../model/index.ts';
-import type { CanisterState } from '../state/index.ts';
+import type { CanisterState, IngressRecord } from '../state/index.ts';
 import { canisterNotFound, canisterStopped, canisterStopping, ingressTimedOut, outOfCycles } from './canister-error.ts';
 import type { Outcome } from './outcome.ts';
 import { freezingThresholdOf, largest } from './resources.ts';
@@ -117,17 +117,33 @@ export function complete(round: Round, requestId: string, outcome: Outcome): voi
   if (record === undefined) return;
   const keepUntil = state.time + limits.ingressTtlNanos + limits.ingressDriftNanos;
   const expiry = largest(keepUntil, record.expiry);
-  state.ingressHistory.set(requestId, {
+  const answered: IngressRecord = {
     ...record,
     expiry,
     status:
       outcome.kind === 'reply'
         ? { status: 'replied', reply: outcome.data }
         : { status: 'rejected', reject: rejectForUser(outcome) },
-  });
+  };
+  state.ingressHistory.set(requestId, answered);
   round.agenda.ingressExpiry(requestId, expiry);
+  round.agenda.answers.add(requestId, answered);
   round.changedIngress.add(requestId);
   round.completed.push(requestId);
+  makeRoom(round);
+}
+
+/** Reduces the oldest answers to `done` while all of them are too large together. Their requests stay known. */
+function makeRoom(round: Round): void {
+  const { answers } = round.agenda;
+  while (answers.bytes > round.limits.ingressHistoryBytes) {
+    const requestId = answers.oldest();
+    const record = requestId === undefined ? undefined : round.state.ingressHistory.get(requestId);
+    if (requestId === undefined || record === undefined) return;
+    answers.remove(record);
+    record.status = { status: 'done' };
+    round.changedIngress.add(requestId);
+  }
 }
 
 function rejectForUser(outcome: Exclude<Outcome, { kind: 'reply' }>): Reject {
@@ -144,6 +160,7 @@ export function expire(round: Round): void {
     if (record === undefined || record.expiry >= state.time) continue;
     if (record.status.status === 'received') waiting.add(requestId);
     else if (record.status.status !== 'processing') {
+      round.agenda.answers.remove(record);
       state.ingressHistory.delete(requestId);
       round.changedIngress.add(requestId);
     }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { textOf, utf8 } from '../codec/index.ts';
+import { textOf, toHex, utf8 } from '../codec/index.ts';
 import { type Batch, canisterIdFromNumber, type Ingress, MANAGEMENT_CANISTER, type Response } from '../model/index.ts';
 import { type Script, ScriptedSandbox } from './scripted-sandbox.ts';
 import { addCanister, cyclesIn, newState, SECOND, TestSubnet, USER } from './test-subnet.ts';
@@ -120,6 +120,22 @@ test('a message is taken once, expired and unknown ones are not run', async () =
   await subnet.round([], SECOND);
   assert.equal(before, 2);
   assert.equal(subnet.state.ingressHistory.size, 0, 'answers are forgotten when their time is over');
+});
+
+test('when answers take too much room the oldest are reduced to done, after a restart too', async () => {
+  const subnet = subnetOf([{ update: { big: (api) => api.reply(new Uint8Array(1_000)) } }], {
+    limits: { ingressHistoryBytes: 3_700 },
+  });
+  const messages = Array.from({ length: 6 }, () => subnet.message(FIRST, 'big'));
+  const statuses = (): string =>
+    messages.map(({ requestId }) => subnet.state.ingressHistory.get(toHex(requestId))?.status.status).join();
+  for (const message of messages.slice(0, 4)) await subnet.call(message);
+  assert.equal(statuses(), 'done,replied,replied,replied,,');
+  await subnet.restart();
+  for (const message of messages.slice(4)) await subnet.call(message);
+  assert.equal(statuses(), 'done,done,done,replied,replied,replied');
+  await subnet.round(messages);
+  assert.equal(statuses(), 'done,done,done,replied,replied,replied', 'what was done is not done again');
 });
 
 test('calls: reply, reject, trap, missing method, missing canister, self, management', async () => {

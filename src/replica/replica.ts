@@ -29,6 +29,8 @@ import { ROUND_ROBIN, type Scheduler } from './scheduler.ts';
 const MANAGEMENT_CALL_OVERHEAD = 100_000n;
 
 const NO_TARGET = 'none';
+/** Compiled modules that are kept at hand; any other is prepared again when it is needed. */
+const MODULES_MAX = 256;
 
 export interface ReplicaParts {
   /** Taken over: nobody else may change it from now on. */
@@ -360,13 +362,14 @@ export class SubnetReplica implements Replica {
   }
 
   #moduleByHash(hash: string): PreparedModule | undefined {
-    let module = this.#modules.get(hash);
-    if (module === undefined) {
-      const bytes = this.state.modules.get(hash);
-      if (bytes === undefined) return undefined;
-      module = this.#sandbox.prepare(bytes);
-      this.#modules.set(hash, module);
-    }
+    const known = this.#modules.get(hash);
+    if (known !== undefined) return known;
+    const bytes = this.state.modules.get(hash);
+    if (bytes === undefined) return undefined;
+    const module = this.#sandbox.prepare(bytes);
+    for (const other of this.#modules.keys())
+      if (this.#modules.size >= MODULES_MAX || !this.state.modules.has(other)) this.#modules.delete(other);
+    this.#modules.set(hash, module);
     return module;
   }
 
