@@ -164,6 +164,8 @@ export class FunctionRewriter {
   #pageLocal = -1;
 
   // What the scan found.
+  /** Basic blocks with an instruction that traps by its operands, other than on memory. */
+  readonly #trapping: boolean[] = [];
   readonly #segments: number[] = [];
   #segment = 0;
   #hasCalls = false;
@@ -429,6 +431,7 @@ export class FunctionRewriter {
   #scan(body: FunctionBody): void {
     const segments = this.#segments;
     segments.length = 0;
+    this.#trapping.length = 0;
     this.#hasCalls = false;
     this.#hasLoops = false;
     this.#hasArithmetic = false;
@@ -460,7 +463,10 @@ export class FunctionRewriter {
         const byte = source[pos] as number;
         if (quickOf[byte] === 1) {
           pos++;
-          cost += weightOf[byte] as number;
+          const weight = weightOf[byte] as number;
+          cost += weight;
+          // Divisions.
+          if (weight > 1) this.#trapping[segments.length] = true;
         } else if (byte === 0x20 || byte === 0x41 || byte === 0x42) {
           pos++;
           while ((source[pos] as number) >= 0x80) pos++;
@@ -571,6 +577,7 @@ export class FunctionRewriter {
           const nan = nanOf[op] as number;
           if (nan === NAN.arithmetic || (nan >= NAN.arithmetic32x4 && nan <= NAN.promote)) this.#hasArithmetic = true;
           if (op >= FD) this.#usesVectors = true;
+          if ((op >= 0xa8 && op <= 0xb1) || op === 0x25 || op === 0x26) this.#trapping[segments.length] = true;
           if ((storeBytesOf[op] as number) > 0 && loops.length > 0) {
             const loop = loops[loops.length - 1] as number;
             if ((loopStores[loop] as number) >= 0) loopStores[loop] = (loopStores[loop] as number) + 1;
@@ -887,14 +894,22 @@ export class FunctionRewriter {
     const local = this.#counterLocal;
     out.u8(0x20);
     out.u32(local);
+    // Outside of loops, and where a division may trap, the global is kept exact; in loops that costs too much.
+    const traps = this.#trapping[this.#segment] === true;
+    const exact = !reentrant && (this.#loop < 0 || traps);
     if (cost > 0) {
       out.u8(0x42);
       out.s32(cost);
       out.u8(0x7d);
-      out.op(reentrant ? 0x22 : 0x21);
+      out.u8(reentrant || exact ? 0x22 : 0x21);
       out.u32(local);
     }
     this.#counterState = IN_LOCAL;
+    if (exact) {
+      out.u8(0x24);
+      out.u32(this.#plan.counterGlobal);
+      this.#counterState = IN_BOTH;
+    }
     if (!reentrant) return;
     out.op(0x42, 0, 0x53);
     this.#coldIf();
@@ -905,6 +920,12 @@ export class FunctionRewriter {
     out.u8(0x21);
     out.u32(local);
     out.u8(0x0b);
+    if (!traps) return;
+    out.u8(0x20);
+    out.u32(local);
+    out.u8(0x24);
+    out.u32(this.#plan.counterGlobal);
+    this.#counterState = IN_BOTH;
   }
 
   #loadCounterAt(position: number): void {
@@ -985,7 +1006,7 @@ export class FunctionRewriter {
     for (let i = 1; i < this.#segments.length; i++) if ((this.#segments[i] as number) > 0) charges++;
     this.#direct = plan.metering && charges === 0 && !this.#hasLoops;
     if (plan.metering && !this.#direct) this.#counterLocal = this.#newLocal(I64);
-    this.#counterState = IN_LOCAL;
+    this.#counterState = IN_BOTH;
     const wrapped =
       (this.#branchesToFunction || this.#returns > 1) && ((plan.metering && !this.#direct) || this.#guarded);
     if (wrapped) {
@@ -1887,19 +1908,12 @@ export class FunctionRewriter {
       prologue.u8(0x42);
       prologue.s32(cost);
       prologue.u8(0x7d);
-      if (this.#direct && !checked) {
-        prologue.u8(0x24);
-        prologue.u32(plan.counterGlobal);
-      } else {
-        prologue.u8(0x21);
+      if (counter >= 0) {
+        prologue.u8(0x22);
         prologue.u32(counter);
-        if (this.#direct) {
-          prologue.u8(0x20);
-          prologue.u32(counter);
-          prologue.u8(0x24);
-          prologue.u32(plan.counterGlobal);
-        }
       }
+      prologue.u8(0x24);
+      prologue.u32(plan.counterGlobal);
     }
     let depth = -1;
     if (this.#guarded) {

@@ -160,6 +160,25 @@ const PROGRAMS: readonly (readonly [name: string, expected: number, text: string
     '(func $f (export "f") (param i32) (if (i32.eqz (local.get 0)) (then (return))) (call $f (i32.sub (local.get 0) (i32.const 1))))',
     5,
   ],
+  [
+    'a division that traps in a branch',
+    1 + 1 + 2 + (1 + 1 + 10 + 1),
+    '(func (export "f") (param i32) (if (local.get 0) (then (drop (i32.div_s (i32.const 1) (i32.const 0))))))',
+    1,
+  ],
+  [
+    'a division that traps in the third round of a loop',
+    1 + 3 * (1 + 1 + 1 + 1 + 1 + 1 + 10 + 1 + 2),
+    `(func (export "f") (param i32) (loop
+      (drop (i32.div_s (i32.const 1) (local.tee 0 (i32.sub (local.get 0) (i32.const 1))))) (br_if 0 (i32.const 1))))`,
+    3,
+  ],
+  [
+    'a load that traps in a branch',
+    1 + 1 + 2 + (1 + 1 + 1),
+    `${memory}(func (export "f") (param i32) (if (local.get 0) (then (drop (i32.load (i32.const -1))))))`,
+    1,
+  ],
   ['unreachable', 1 + 1 + 1, '(func (export "f") nop unreachable)'],
   [
     'i8x16.shuffle',
