@@ -5,8 +5,8 @@ import { Message, type MessageHome } from './message.ts';
 /** What a view needs of the sandbox that opened it. */
 export interface ViewHost {
   readonly lane: MessageHome['lane'];
-  /** The canister's ready instance when nobody has it and it equals the image; undefined otherwise. */
-  borrow(): LiveInstance | undefined;
+  /** The canister's ready instance, made when there is none that equals the image; undefined when somebody has it. */
+  borrow(environment: ExecutionEnvironment): LiveInstance | undefined;
   /** An instance of the view's own. */
   create(image: CommittedImage, environment: ExecutionEnvironment): LiveInstance;
   /** Takes back an instance; one that is not the canister's ready one goes to the heap pool. */
@@ -79,7 +79,7 @@ export class ImageView implements QuerySession {
 
   #obtain(environment: ExecutionEnvironment): LiveInstance {
     if (this.#live !== undefined) return this.#live;
-    let live = this.#detached || this.#diverged ? undefined : this.#host.borrow();
+    let live = this.#detached || this.#diverged ? undefined : this.#host.borrow(environment);
     if (live === undefined) live = this.#host.create(this.#image, environment);
     else if (this.#image !== this.#original) live.stable.attach(this.#image.stable);
     live.view = this;

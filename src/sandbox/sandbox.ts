@@ -91,7 +91,7 @@ class ThreadSandbox implements Sandbox {
     const view = new ImageView(
       {
         lane: this.lane,
-        borrow: () => this.#ready(image),
+        borrow: (environment) => this.#ready(image) ?? this.#readyAgain(image, environment),
         create: (content, environment) => this.#create(image, content, environment, false),
         putBack: (live) => this.putBack(key, live),
         closed: () => {
@@ -159,6 +159,12 @@ class ThreadSandbox implements Sandbox {
     const live = this.#create(image, image, environment, false);
     this.#keep(key, live);
     return live;
+  }
+
+  /** For a query, unless a message has the instance: the next query, and the next update, need it too. */
+  #readyAgain(image: CanisterImage, environment: ExecutionEnvironment): LiveInstance | undefined {
+    if (this.#live.get(image.id.key)?.holder !== undefined) return undefined;
+    return this.#makeReady(image, environment);
   }
 
   #create(
