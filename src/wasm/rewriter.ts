@@ -562,6 +562,10 @@ class ModuleRewriter implements RewritePlan {
       this.#helper('save');
       this.#helper('load');
     }
+    if (!this.#imported) {
+      // What is exported, the caller's own JavaScript may change.
+      for (const { kind, index } of module.exports) if (kind === 'table') this.tableWritten(index);
+    }
     const activeData = this.#imported && module.data.some((segment) => segment.active);
     if (activeData) this.#helper('data');
     if (!this.#imported && this.barrier && module.data.some((segment) => segment.active)) this.#helper('markData');
@@ -624,6 +628,8 @@ class ModuleRewriter implements RewritePlan {
     }
     const captured = this.captureState && (writtenTables.length > 0 || referenceGlobals.length > 0);
     const functionTable = captured ? module.tables.length : -1;
+    // A module by itself exports functions of ours in place of its own: they may come back into its tables.
+    const referable = module.functions.length + (this.#imported ? 0 : this.#helperBodies.length);
 
     const out = new ByteWriter(code.length + hints.length + module.bytes.length / 4 + 4096);
     out.append(module.bytes.subarray(0, 8));
@@ -672,7 +678,7 @@ class ModuleRewriter implements RewritePlan {
     extended(4, module.tables.length - module.importedTables, captured ? 1 : 0, (content) => {
       if (!captured) return;
       content.op(0x70, 0);
-      content.u32(module.functions.length);
+      content.u32(referable);
     });
     if (this.#imported) {
       // Both memories are imported.
@@ -732,8 +738,8 @@ class ModuleRewriter implements RewritePlan {
       content.u32(2);
       content.u32(functionTable);
       content.op(0x41, 0, 0x0b, 0);
-      content.u32(module.functions.length);
-      for (let i = 0; i < module.functions.length; i++) content.u32(i);
+      content.u32(referable);
+      for (let i = 0; i < referable; i++) content.u32(i);
     });
     if (module.dataCount !== undefined || activeData) {
       const content = new ByteWriter(8);

@@ -99,6 +99,40 @@ test('a restored instance goes on as the captured one would, at every call bound
   }
 });
 
+test('what the caller changed in exported tables and globals is captured, and references to imported functions', () => {
+  const bytes = wat(`(module (import "host" "seven" (func $seven (result i32))) (type $n (func (result i32)))
+    (table $t (export "t") 4 funcref) (global $g (export "g") (mut i32) (i32.const 0)) (elem declare func $seven)
+    (func (export "two") (result i32) (i32.const 2)) (func (export "put") (table.set $t (i32.const 1) (ref.func $seven)))
+    (func (export "call") (param i32) (result i32) (i32.add (global.get $g) (call_indirect $t (type $n) (local.get 0)))))`);
+  const fresh = (): StandAlone => instantiate(bytes, { host: { seven: () => 7 } });
+  const original = fresh();
+  (original.exports['put'] as Call)();
+  (original.exports['t'] as WebAssembly.Table).set(2, original.exports['two']);
+  (original.exports['g'] as WebAssembly.Global).value = 100;
+  const copy = fresh();
+  copy.restore(original.capture());
+  assert.deepEqual(
+    [1, 2].map((index) => run(copy, 'call', index)),
+    ['107', '102'],
+  );
+  assert.deepEqual(
+    [0, 3].map((index) => run(copy, 'call', index)),
+    [0, 3].map((index) => run(original, 'call', index)),
+  );
+});
+
+test('a restored instance remembers what the start function dropped and grew', () => {
+  const bytes = wat(`(module (memory 1) (data $d "xyz") (table $t 1 10 funcref) (elem $e func $start)
+    (func $start (data.drop $d) (elem.drop $e) (drop (table.grow $t (ref.func $start) (i32.const 1))) (drop (memory.grow (i32.const 1))))
+    (start $start)
+    (func (export "init") (param i32) (memory.init $d (i32.const 0) (i32.const 0) (i32.const 1)))
+    (func (export "tell") (param i32) (result i32 i32) (table.size $t) (memory.size)))`);
+  const copy = instantiate(bytes);
+  copy.restore(instantiate(bytes).capture());
+  assert.equal(run(copy, 'tell', 0), '2,2');
+  assert.match(run(copy, 'init', 0), /out of bounds/);
+});
+
 test('a state of another module is refused', () => {
   const instance = instantiate(wat('(module (global (mut i32) (i32.const 0)))'));
   const state = instantiate(MODULE).capture();
