@@ -71,7 +71,7 @@ test('deploy, call, query, upgrade, stop, start, logs, delete', async () => {
   assert.match(await failing(1, 'canister', 'delete', 'tally', '--yes'), /must be stopped/);
   await ok('canister', 'stop', 'tally');
   assert.equal((await json('canister', 'status', 'tally'))['status'], 'stopped');
-  assert.match(await failing(1, 'call', 'tally', 'increment'), /is not running[\s\S]*IC0508/);
+  assert.match(await failing(1, 'call', 'tally', 'increment'), /IC0508/);
   await ok('canister', 'start', 'tally');
   assert.equal(await ok('call', 'tally', 'increment'), '(43 : nat64)');
   await ok('canister', 'stop', 'tally');
