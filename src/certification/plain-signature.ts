@@ -14,12 +14,7 @@ interface NativeKey {
 
 interface NativeCrypto {
   createPublicKey(key: { key: Uint8Array; format: 'der'; type: 'spki' }): NativeKey;
-  verify(
-    algorithm: string | null,
-    data: Uint8Array,
-    key: { key: NativeKey; dsaEncoding: 'ieee-p1363' },
-    signature: Uint8Array,
-  ): boolean;
+  verify(algorithm: string | null, data: Uint8Array, key: NativeKey, signature: Uint8Array): boolean;
 }
 
 const native = globalThis.process?.getBuiltinModule?.('node:crypto') as unknown as NativeCrypto | undefined;
@@ -47,12 +42,32 @@ export async function createPlainVerifier(host: 'native' | 'portable' = 'native'
   return (key, message, signature) => {
     if (signature.length !== 64) return false;
     try {
-      const algorithm = key.scheme === 'ed25519' ? null : 'sha256';
-      return crypto.verify(algorithm, message, { key: nativeKey(key), dsaEncoding: 'ieee-p1363' }, signature);
+      if (key.scheme === 'ed25519') return crypto.verify(null, message, nativeKey(key), signature);
+      // The library would take r and s as they are, but telling it so takes as long as verifying.
+      return crypto.verify('sha256', message, nativeKey(key), ecdsaSignatureToDer(signature));
     } catch {
       return false;
     }
   };
+}
+
+/** The DER form of an ECDSA signature that is given as r and s of 32 bytes each. */
+function ecdsaSignatureToDer(signature: Uint8Array): Uint8Array {
+  const der = new Uint8Array(2 + 2 * (2 + 33));
+  let at = 2;
+  for (const start of [0, 32]) {
+    let first = start;
+    while (first < start + 31 && signature[first] === 0) first++;
+    // A number, not a negative one.
+    const padding = (signature[first] ?? 0) >= 0x80 ? 1 : 0;
+    der[at] = DerTag.integer;
+    der[at + 1] = padding + start + 32 - first;
+    der.set(signature.subarray(first, start + 32), at + 2 + padding);
+    at += 2 + padding + start + 32 - first;
+  }
+  der[0] = DerTag.sequence;
+  der[1] = at - 2;
+  return der.subarray(0, at);
 }
 
 /** Turns the DER form of an ECDSA signature, as authenticators give it, into r and s of 32 bytes each. @throws CertificationError */
