@@ -2,7 +2,7 @@
  * Runs the black-box conformance suites against this checkout. The suites and their sources are given by path and never
  * stored here:
  *
- *     npm run conformance -- --suites DIR [--reduced] [--only wasm-spec,wasm-fuzz,ic-spec,drun] [--report DIR]
+ *     npm run conformance -- --suites DIR [--reduced] [--only wasm-spec,wasm-fuzz,ic-spec,drun] [--report DIR] [--scripts N]
  *
  * DIR is a folder that holds the suites with their dependencies installed. Sources that others wrote are read from bare
  * git clones in CONFORMANCE_SOURCES (`dfinity+motoko/repo`, `WebAssembly+testsuite/repo`) or, already extracted, from
@@ -23,9 +23,6 @@ type Suite = (typeof SUITES)[number];
 /** Groups of the WebAssembly suite in which nothing that passes raw may fail rewritten. */
 const REQUIRED_GROUPS: ReadonlySet<string> = new Set(['core', 'simd', 'memory64', 'tail-call']);
 
-/** Scripts of the reduced run: short ones of every kind. */
-const REDUCED_SCRIPTS = 60;
-
 const { values } = parseArgs({
   options: {
     suites: { type: 'string' },
@@ -33,6 +30,7 @@ const { values } = parseArgs({
     only: { type: 'string' },
     report: { type: 'string' },
     jobs: { type: 'string', default: '2' },
+    scripts: { type: 'string', default: '60' },
   },
 });
 const folder = path.resolve(values.suites ?? path.join(ROOT, '..', 'shared', 'conformance'));
@@ -131,8 +129,8 @@ function reducedScripts(): string {
   const names = readdirSync(path.join(root, 'test', 'run-drun'))
     .filter((name) => /\.(mo|drun)$/.test(name))
     .sort();
-  const step = Math.max(1, Math.floor(names.length / REDUCED_SCRIPTS));
-  const some = names.filter((_, index) => index % step === 0).slice(0, REDUCED_SCRIPTS);
+  const step = Math.max(1, Math.floor(names.length / Number(values.scripts)));
+  const some = names.filter((_, index) => index % step === 0).slice(0, Number(values.scripts));
   return `^(${some.map((name) => name.replace(/[.+]/g, '\\$&')).join('|')})$`;
 }
 
