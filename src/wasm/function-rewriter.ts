@@ -103,6 +103,8 @@ const IN_BOTH = 2;
 const FACTS_MAX = 64;
 /** Stores of one loop that keep their last page in a local. */
 const SITES_MAX = 4;
+/** And such locals in one function: each is set at its entry. */
+const SITE_LOCALS_MAX = 8;
 /** V8 refuses larger bodies. */
 const BODY_BYTES_MAX = 7_654_321;
 const LOCALS_MAX = 50_000;
@@ -203,7 +205,7 @@ export class FunctionRewriter {
   #loops = 0;
   #sites = 0;
   /** Locals with the page that a store in a tight loop marked last; loops that do not nest share them. */
-  readonly #siteLocals: number[] = [];
+  readonly #siteLocals = new Map<number, number>();
 
   // Marked already: bytes [low, high) from a numbered value.
   readonly #factValue: number[] = [];
@@ -996,7 +998,7 @@ export class FunctionRewriter {
     this.#loopStart = -1;
     this.#loop = -1;
     this.#loops = 0;
-    this.#siteLocals.length = 0;
+    this.#siteLocals.clear();
     this.#copied = body.code;
     this.#pos = body.code;
     this.#pageLocal = -1;
@@ -1823,7 +1825,7 @@ export class FunctionRewriter {
     if (this.#memory64) out.op(0x42, PAGE_SHIFT, 0x88, 0xa7, 0x22);
     else out.op(0x41, PAGE_SHIFT, 0x76, 0x22);
     out.u32(page);
-    const site = this.#siteLocal();
+    const site = this.#siteLocal(pages);
     if (site >= 0) {
       this.#local(0x20, site);
       out.u8(0x47);
@@ -1851,17 +1853,22 @@ export class FunctionRewriter {
     return point;
   }
 
-  /** A local for the last page of the store at hand, if it stands in a tight loop with few of them; else -1. */
-  #siteLocal(): number {
+  /**
+   * A local for the last page of the store at hand, if it stands in a tight loop with few of them; else -1. What it holds
+   * is the base's page: only stores that lie equally many pages behind their bases share one.
+   */
+  #siteLocal(pages: number): number {
     if (this.#loop < 0) return -1;
     const stores = this.#loopStores[this.#loop] as number;
     if (stores <= 0 || this.#sites >= SITES_MAX) return -1;
     // With many of them, one local for all: an interpreter's stack and its registers share a page.
     const site = stores > SITES_MAX ? 0 : this.#sites++;
-    let local = this.#siteLocals[site];
+    const key = site * 2 ** 24 + pages;
+    let local = this.#siteLocals.get(key);
     if (local === undefined) {
+      if (this.#siteLocals.size >= SITE_LOCALS_MAX) return -1;
       local = this.#newLocal(I32);
-      this.#siteLocals[site] = local;
+      this.#siteLocals.set(key, local);
     }
     return local;
   }
@@ -1965,7 +1972,7 @@ export class FunctionRewriter {
       prologue.u8(0x0b);
     }
 
-    for (const site of this.#siteLocals) {
+    for (const site of this.#siteLocals.values()) {
       // No page: none is marked yet.
       prologue.op(0x41, 0x7f, 0x21);
       prologue.u32(site);
