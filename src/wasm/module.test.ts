@@ -124,3 +124,10 @@ test('each pass can be switched off by itself', () => {
     assert.deepEqual(instance.dirtyPages(), options['writeBarrier'] === true ? [0] : []);
   }
 });
+
+test('an export declares a function for ref.func, whatever is exported in its place', () => {
+  const bytes = wat(`(module (func $f (export "f")) (func (export "g") (result i32) (ref.is_null (ref.func $f))))`);
+  for (const captureState of [true, false]) {
+    assert.equal((instantiate(bytes, {}, { captureState }).exports['g'] as () => number)(), 0);
+  }
+});

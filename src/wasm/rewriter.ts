@@ -733,8 +733,15 @@ class ModuleRewriter implements RewritePlan {
       section(7, content);
     }
     if (!this.#imported) this.#copySection(8, out);
-    extended(9, module.elements.length, captured ? 1 : 0, (content) => {
-      if (!captured) return;
+    extended(9, module.elements.length, captured || entries.size > 0 ? 1 : 0, (content) => {
+      if (!captured) {
+        if (entries.size === 0) return;
+        // An export declares a function for `ref.func`: those in whose place ours are exported stay declared.
+        content.op(3, 0);
+        content.u32(entries.size);
+        for (const index of entries.keys()) content.u32(index);
+        return;
+      }
       content.u32(2);
       content.u32(functionTable);
       content.op(0x41, 0, 0x0b, 0);
