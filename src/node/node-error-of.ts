@@ -14,6 +14,8 @@ export function asNodeError(error: unknown, context: Context): Error {
   if (error instanceof StateError) return stateError(error);
   if (error instanceof DiskError)
     return new NodeError('disk', `the disk refuses ${error.path}`, { why: error.message, fix: DISK_FIX, cause: error });
+  const damage = stateErrorBehind(error);
+  if (damage !== undefined) return stateError(damage);
   if (error instanceof ConsensusError && error.code === 'host_fault')
     return new NodeError('host_fault', error.message, {
       why: 'this machine could not do what every machine has to do alike, so it must not decide the outcome',
@@ -35,6 +37,12 @@ export function asNodeError(error: unknown, context: Context): Error {
       cause: error,
     });
   return error instanceof Error ? error : new Error(String(error));
+}
+
+/** Pages are read when they are needed: what is wrong with their file shows as a failure of whoever needed them. */
+function stateErrorBehind(error: unknown): StateError | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) if (cause instanceof StateError) return cause;
+  return undefined;
 }
 
 const DISK_FIX = 'free space, check the permissions, or choose another directory with --state-dir';

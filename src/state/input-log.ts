@@ -376,7 +376,8 @@ async function createSegment(
   header.u32(0);
   header.put(network);
   header.u64(first);
-  header.zeros(28);
+  header.u32(aheadBytes);
+  header.zeros(24);
   header.u32(disk.crc32(header.bytes()));
   const path = `${folder}/${fileName(first, 'log')}`;
   await writeWhole(disk, folder, fileName(first, 'log'), (file) => {
@@ -406,6 +407,10 @@ function readHeader(disk: Disk, path: string, content: Uint8Array, network: Uint
       path,
       `${path} belongs to another network; remove it from this directory`,
     );
+  // The segment was durable with its zeros before anything was written into it: no crash makes it shorter.
+  const least = HEADER_BYTES + view.getUint32(32, true);
+  if (content.length < least)
+    throw corruptFile(path, `it is cut short to ${content.length} bytes; it began with ${least}`);
   return Number(view.getBigUint64(24, true));
 }
 

@@ -54,7 +54,11 @@ export class StateDirectory {
       const lock = takeLock(disk, path, options.owner);
       try {
         removeTemporaries(disk, path);
-        const network = disk.list(path)?.includes(IDENTITY) === true ? readIdentity(disk, path) : await create(options);
+        const known = disk.list(path)?.includes(IDENTITY) === true;
+        // It is the first file of all; a new one would make those that are there strangers.
+        if (!known && names.some((name) => name.endsWith('.key') || FOLDERS.includes(name)))
+          throw corruptFile(`${path}/${IDENTITY}`, 'it is missing');
+        const network = known ? readIdentity(disk, path) : await create(options);
         for (const folder of FOLDERS) {
           disk.makeFolder(`${path}/${folder}`);
           removeTemporaries(disk, `${path}/${folder}`);
