@@ -84,6 +84,8 @@ class StateWriter {
   #length = 0;
   readonly #standIns: readonly StandIn[];
   readonly #shapes: Map<string, Shape> = new Map();
+  /** Keys as objects had them lately, newest first. */
+  readonly #recent: { readonly keys: readonly string[]; readonly shape: Shape }[] = [];
   #shapeCount = 0;
 
   constructor(standIns: readonly StandIn[]) {
@@ -179,6 +181,15 @@ class StateWriter {
 
   /** The shape with these keys, in whatever order an object has them: sorted once per order, not once per object. */
   #shapeOf(keys: readonly string[]): Shape {
+    // Most objects are like one of the few that came last.
+    for (const recent of this.#recent) if (sameKeys(recent.keys, keys)) return recent.shape;
+    const shape = this.#shapeOfNew(keys);
+    if (this.#recent.length === RECENT_SHAPES) this.#recent.pop();
+    this.#recent.unshift({ keys, shape });
+    return shape;
+  }
+
+  #shapeOfNew(keys: readonly string[]): Shape {
     const signature = `${keys.length}:${keys.join('\0')}`;
     const known = this.#shapes.get(signature);
     if (known !== undefined) return known;
@@ -223,8 +234,8 @@ class StateWriter {
   }
 
   #text(text: string): void {
-    if (text.length < 64) {
-      // Almost all texts are short keys and names in ASCII.
+    if (text.length < 128) {
+      // Almost all texts are keys, names and request ids: short and in ASCII.
       this.#reserve(text.length + 1);
       const start = this.#length;
       this.#bytes[start] = text.length;
@@ -281,6 +292,14 @@ class StateWriter {
     bigger.set(this.#bytes);
     this.#bytes = bigger;
   }
+}
+
+const RECENT_SHAPES = 6;
+
+function sameKeys(some: readonly string[], others: readonly string[]): boolean {
+  if (some.length !== others.length) return false;
+  for (let i = 0; i < some.length; i++) if (some[i] !== others[i]) return false;
+  return true;
 }
 
 type Key = string | number | bigint;

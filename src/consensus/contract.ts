@@ -60,7 +60,7 @@ export interface ConsensusObserver {
   }): void;
   /** A sync of the input log completed, `durableMs` after the batch of `height` was written. */
   durable?(height: Height, durableMs: number): void;
-  /** A certificate was published, `signMs` after it was asked for. */
+  /** A certificate was published. Its signature took `signMs`; waiting for the disk is not part of it. */
   certified?(height: Height, signMs: number): void;
   /** A checkpoint was written. */
   checkpoint?(height: Height, writeMs: number): void;

@@ -51,6 +51,8 @@ interface Executed {
 const ROUNDS_AHEAD = 2;
 /** Least distance of rounds that only repeat what the last one left due. */
 const STALE_DEADLINE_NANOS = 10_000_000n;
+/** Freezing the state stops the rounds for a while that grows with the state: this many times longer they go on then. */
+const CHECKPOINT_REST = 50;
 
 /** See index.ts. Made by `openSolo`. */
 export class Solo implements Consensus {
@@ -78,6 +80,8 @@ export class Solo implements Consensus {
   #checkpointBytes: number;
   /** Monotonic time of the last checkpoint. The first one need not wait: the log may be long already. */
   #checkpointMs: number = Number.NEGATIVE_INFINITY;
+  /** How long the last checkpoint stopped the rounds. */
+  #freezeMs = 0;
   #checkpoint: Promise<void> | undefined;
 
   constructor(parts: SoloParts) {
@@ -239,29 +243,31 @@ export class Solo implements Consensus {
     const batch = this.#nextBatch();
     const { height } = batch;
     this.#begun = height;
-    const started = clock.monotonicMs();
     if (store === undefined) this.#becameDurable(height);
     else {
       store.log.appendBatch(batch);
+      const written = clock.monotonicMs();
       // Runs beside the execution; its failure ends the engine wherever that is by then.
       store.log
         .sync()
         .then(() => {
           this.#becameDurable(height);
-          observer.durable?.(height, clock.monotonicMs() - started);
+          observer.durable?.(height, clock.monotonicMs() - written);
         })
         .catch((error: unknown) => this.#fail(error));
     }
+    const started = clock.monotonicMs();
     let outcome: Awaited<ReturnType<Replica['execute']>>;
     try {
       outcome = await this.replica.execute(batch);
     } catch (error) {
       throw hostFault(height, error);
     }
+    const executeMs = clock.monotonicMs() - started;
     store?.log.appendOutcome({ height, stateHash: outcome.stateHash, canisterDigests: outcome.canisterDigests });
     for (const requestId of outcome.completed) this.#completed.set(requestId, height);
     this.#executed = { height, time: batch.time, tree: this.replica.tree };
-    observer.round?.({ height, ingress: batch.ingress.length, executeMs: clock.monotonicMs() - started, outcome });
+    observer.round?.({ height, ingress: batch.ingress.length, executeMs, outcome });
     this.#certify();
     if (batch.checkpoint) await this.#beginCheckpoint();
     else if (store?.log.full === true) await store.log.rotate();
@@ -292,7 +298,8 @@ export class Solo implements Consensus {
   #checkpointDue(): boolean {
     const { store, limits, platform, checkpointSpacingMs } = this.#parts;
     if (this.#checkpoint !== undefined) return false;
-    const spaced = platform.clock.monotonicMs() - this.#checkpointMs >= checkpointSpacingMs;
+    const spacingMs = Math.max(checkpointSpacingMs, CHECKPOINT_REST * this.#freezeMs);
+    const spaced = platform.clock.monotonicMs() - this.#checkpointMs >= spacingMs;
     if (spaced && this.#executed.height + 1 - this.#checkpointHeight >= limits.checkpointRounds) return true;
     return store !== undefined && store.log.bytes - this.#checkpointBytes >= limits.checkpointLogBytes;
   }
@@ -307,7 +314,9 @@ export class Solo implements Consensus {
     const started = platform.clock.monotonicMs();
     await store.log.rotate();
     const { checkpoints } = store.directory;
+    const freezing = platform.clock.monotonicMs();
     const pending = checkpoints.begin(this.replica.state);
+    this.#freezeMs = platform.clock.monotonicMs() - freezing;
     this.#checkpointBytes = store.log.bytes;
     this.#checkpoint = pending
       .write()
@@ -344,12 +353,13 @@ export class Solo implements Consensus {
           cause: error,
         });
       }
+      const signMs = platform.clock.monotonicMs() - started;
       await this.durable(height);
       if (this.#failure !== undefined) return;
       const certified: CertifiedState = { height, time, tree, signature };
       this.#certified = certified;
       this.#signing = false;
-      observer.certified?.(height, platform.clock.monotonicMs() - started);
+      observer.certified?.(height, signMs);
       this.#certifiedWaiters.reached(height, certified);
       for (const [requestId, at] of this.#completed) {
         if (at > height) continue;
