@@ -20,6 +20,8 @@ export class AnswerIndex {
     const size = sizeOf(record.status);
     if (size === 0) return;
     this.bytes += size;
+    // Lets go of those whose time is over: nobody else would, as long as there is room.
+    this.oldest();
     this.#byAge.push(record.expiry, requestId);
   }
 
