@@ -231,3 +231,20 @@ test('active data is dirty from the start, and only that', () => {
   instance.clearDirty();
   assert.deepEqual(instance.dirtyPages(), []);
 });
+
+test('a tight loop with many stores at many distances', () => {
+  const stores = [0, 8, 100, 4096, 4100, 9000, 20_480, 12_288];
+  const instance = instantiate(
+    wat(`(module (memory (export "memory") 3) (func (export "f") (param i32 i32)
+      (loop ${stores.map((offset, i) => `(i32.store offset=${offset} (i32.add (local.get 0) (i32.const ${i * -8})) (i32.const -1))`).join('')}
+        (local.set 0 (i32.add (local.get 0) (i32.const 1900)))
+        (br_if 0 (local.tee 1 (i32.sub (local.get 1) (i32.const 1)))))))`),
+  );
+  instance.clearDirty();
+  const before = heapOf(instance).slice();
+  (instance.exports['f'] as Call)(4090, 9);
+  const dirty = new Set(instance.dirtyPages());
+  const pages = changedPages(before, heapOf(instance));
+  assert.ok(pages.length > 8);
+  for (const page of pages) assert.ok(dirty.has(page), `page ${page}`);
+});
