@@ -47,12 +47,18 @@ export class Log {
 }
 
 function forJson(value: unknown): unknown {
-  if (value instanceof Error) return value.stack ?? value.message;
+  if (value instanceof Error) return whole(value);
   if (typeof value === 'bigint') return value.toString();
   return typeof value === 'object' && value !== null ? String(value) : value;
 }
 
 function forPeople(value: unknown): string {
-  if (value instanceof Error) return value.stack ?? value.message;
+  if (value instanceof Error) return whole(value);
   return typeof value === 'string' && /\s/.test(value) ? JSON.stringify(value) : String(value);
+}
+
+/** With what caused it: the file that is damaged, say, is at the end of that chain. */
+function whole(error: Error): string {
+  const own = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${own}\ncaused by ${whole(error.cause)}` : own;
 }

@@ -133,9 +133,17 @@ test('all checkpoints', async () => {
 
 test('a page, which is read when it is needed: the error names the file all the same', async () => {
   // Pages begin at the first multiple of 4096.
-  const needed = damagedCopy(
-    altered(() => 4096 + 10),
-    'pages',
-  );
-  await refused(needed.stateDir, needed.file);
+  const damage = altered(() => 4096 + 10);
+  const atStart = damagedCopy(damage, 'pages');
+  await refused(atStart.stateDir, atStart.file);
+
+  const later = damagedCopy(() => {}, 'pages');
+  const clean = await NetworkProcess.start({ stateDir: later.stateDir });
+  await clean.stop();
+  const file = path.join(later.stateDir, 'pages', readdirSync(path.join(later.stateDir, 'pages')).sort().at(-1) ?? '');
+  damage(file);
+  await using network = await NetworkProcess.start({ stateDir: later.stateDir });
+  await assert.rejects(update(network.agent(), tally, 'increment'));
+  assert.equal(await network.ended, 4, 'it does not go on without the page');
+  assert.ok(network.log.trim().split('\n').at(-1)?.includes(file));
 });
