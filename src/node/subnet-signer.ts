@@ -55,8 +55,7 @@ class SignerHere implements SubnetSigner {
 
 /** Loads the curves only now: a node that signs on a thread has no need of them here. */
 async function signerOf(seed: Uint8Array, blank: boolean): Promise<BlsSigner> {
-  const { blsPublicKeyDer, blsSecretKeyFromSeed, createBlsSigner } = await import('../certification/index.ts');
-  const secretKey = blsSecretKeyFromSeed(seed);
-  if (!blank) return createBlsSigner(secretKey);
-  return { publicKeyDer: blsPublicKeyDer(secretKey), sign: () => new Uint8Array(48) };
+  const { blsSecretKeyFromSeed, createBlsSigner } = await import('../certification/index.ts');
+  const signer = await createBlsSigner(blsSecretKeyFromSeed(seed));
+  return blank ? { publicKeyDer: signer.publicKeyDer, sign: () => new Uint8Array(48) } : signer;
 }
