@@ -16,7 +16,8 @@
  * word, memory grows by its word. `instantiate` (and `instrument` with V8 alone): a module by itself, with its own memory.
  *
  * Limits: what the Internet Computer refuses is refused here (gc, exceptions, threads, relaxed SIMD, several memories).
- * Counts of a message that trapped on an instruction are a lower bound: what ran since the last call is missing.
+ * The count of a message that trapped on a memory access in a loop is a lower bound: what the loop ran since its last
+ * call is missing; every other trap finds it exact.
  * Heaps to 6 GiB. The host resets the stack before each message. Marks must not be cleared while a frame is alive.
  */
 export { ByteReader } from './byte-reader.ts';
