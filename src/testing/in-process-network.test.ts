@@ -3,8 +3,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Actor, HttpAgent } from '@icp-sdk/core/agent';
+import { Actor, Certificate, HttpAgent } from '@icp-sdk/core/agent';
 import { IDL } from '@icp-sdk/core/candid';
+import loadWabt from 'wabt';
 import { CallRejected, createNetwork, type InProcessNetwork } from './index.ts';
 
 const TALLY = Uint8Array.from(readFileSync(new URL('../../examples/tally/tally.wasm', import.meta.url)));
@@ -68,6 +69,29 @@ test('time stands still until the test moves it', async () => {
   await assert.rejects(network.advanceTime({ seconds: -1 }), RangeError);
 });
 
+test('timers fire when the clock has been moved to them', async () => {
+  const wasm = await assembled(`(module
+      (import "ic0" "time" (func $time (result i64)))
+      (import "ic0" "global_timer_set" (func $timer_set (param i64) (result i64)))
+      (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+      (import "ic0" "msg_reply" (func $reply))
+      (memory 1)
+      (func (export "canister_update arm")
+        (drop (call $timer_set (i64.add (call $time) (i64.const 60000000000)))) (call $reply))
+      (func (export "canister_global_timer") (i64.store (i32.const 0) (call $time)))
+      (func (export "canister_query fired") (call $append (i32.const 0) (i32.const 8)) (call $reply)))`);
+  const startTime = new Date('2030-01-01T00:00:00Z');
+  await using network = await createNetwork({ startTime, certificates: false });
+  const canister = await network.install(wasm);
+  const fired = async (): Promise<bigint> =>
+    new DataView((await network.query(canister, 'fired')).buffer).getBigUint64(0, true);
+  await network.update(canister, 'arm');
+  await network.advanceTime({ seconds: 59 });
+  assert.equal(await fired(), 0n);
+  await network.advanceTime({ seconds: 2 });
+  assert.equal((await fired()) / 1_000_000n, BigInt(startTime.getTime() + 61_000));
+});
+
 test('the same test gives the same history; networks side by side do not meet', async () => {
   const run = async (network: InProcessNetwork): Promise<string> => {
     const canister = await network.install(TALLY);
@@ -99,6 +123,36 @@ test('an official agent works without a socket, and verifies', async () => {
   assert.equal(await tally.get(), 1n);
 });
 
+test('queries see a certificate of the data that their canister has certified', async () => {
+  const wasm = await assembled(`(module
+      (import "ic0" "certified_data_set" (func $set (param i32 i32)))
+      (import "ic0" "data_certificate_size" (func $size (result i32)))
+      (import "ic0" "data_certificate_copy" (func $copy (param i32 i32 i32)))
+      (import "ic0" "msg_reply_data_append" (func $append (param i32 i32)))
+      (import "ic0" "msg_reply" (func $reply))
+      (memory 1) (data (i32.const 0) "certified")
+      (func (export "canister_update certify") (call $set (i32.const 0) (i32.const 9)) (call $reply))
+      (func (export "canister_query certificate")
+        (call $copy (i32.const 100) (i32.const 0) (call $size))
+        (call $append (i32.const 100) (call $size)) (call $reply)))`);
+  await using network = await createNetwork();
+  const canister = await network.install(wasm);
+  await network.update(canister, 'certify');
+  const certificate = await Certificate.create({
+    certificate: await network.query(canister, 'certificate'),
+    rootKey: Uint8Array.from(network.rootKey),
+    principal: { canisterId: canister },
+  });
+  const path = [
+    new TextEncoder().encode('canister'),
+    canister.toUint8Array(),
+    new TextEncoder().encode('certified_data'),
+  ];
+  const found = certificate.lookup_path(path);
+  assert.ok('value' in found);
+  assert.equal(new TextDecoder().decode(found.value as Uint8Array), 'certified');
+});
+
 test('state on disk, when asked for, is there again', async () => {
   const stateDir = mkdtempSync(path.join(tmpdir(), 'perdure-testing-'));
   try {
@@ -115,3 +169,10 @@ test('state on disk, when asked for, is there again', async () => {
     rmSync(stateDir, { recursive: true });
   }
 });
+
+async function assembled(text: string): Promise<Uint8Array<ArrayBuffer>> {
+  const module = (await loadWabt()).parseWat('test.wat', text);
+  const wasm = Uint8Array.from(module.toBinary({}).buffer);
+  module.destroy();
+  return wasm;
+}

@@ -1,5 +1,6 @@
 import { IDL } from '@icp-sdk/core/candid';
 import { Principal as ClientPrincipal } from '@icp-sdk/core/principal';
+import { encodeCertificate, pathOf } from '../certification/index.ts';
 import { sha256, toHex } from '../codec/index.ts';
 import {
   ANONYMOUS,
@@ -329,14 +330,24 @@ export class InProcessNetwork implements AsyncDisposable {
     options: CallOptions,
   ): Promise<Uint8Array<ArrayBuffer>> {
     const sender = options.sender === undefined ? ANONYMOUS : principalOf(options.sender);
+    const dataCertificate = this.#dataCertificate(canisterId);
     const outcome = await this.#node.consensus.replica.query({
       sender,
       canisterId,
       effectiveCanisterId,
       method,
       arg: Uint8Array.from(arg),
+      ...(dataCertificate === undefined ? {} : { dataCertificate }),
     });
     return replyOf(outcome.response);
+  }
+
+  /** What `ic0.data_certificate` shows to a query: the canister's certified data under the newest signature. */
+  #dataCertificate(canisterId: Principal): Uint8Array | undefined {
+    const certified = this.#node.consensus.certified();
+    if (certified === undefined) return undefined;
+    const tree = certified.tree.witness([pathOf('time'), pathOf('canister', canisterId.bytes, 'certified_data')]);
+    return encodeCertificate({ tree, signature: certified.signature, delegation: certified.delegation });
   }
 }
 
