@@ -96,8 +96,12 @@ function dirtyAmong(marked: Uint32Array, heap: Uint8Array, committed: CommittedP
   // 32-bit addresses wrap around: the last page of the address space and the first are neighbours.
   if (last >= 0 && pages > 0) {
     const top = TOP_PAGE_32;
-    if (marked[last] === top && dirty[0] !== 0 && changed(heap, committed, 0, 0)) dirty.unshift(0);
-    if (marked[0] === 0 && pages > top && marked[last] !== top && changed(heap, committed, top, PAGE_BYTES - SLACK)) {
+    // Stores that trapped may have left marks beyond it.
+    let at = last;
+    while (at > 0 && (marked[at] as number) > top) at--;
+    const topMarked = marked[at] === top;
+    if (topMarked && dirty[0] !== 0 && changed(heap, committed, 0, 0)) dirty.unshift(0);
+    if (marked[0] === 0 && pages === top + 1 && !topMarked && changed(heap, committed, top, PAGE_BYTES - SLACK)) {
       dirty.push(top);
     }
   }

@@ -248,3 +248,13 @@ test('a tight loop with many stores at many distances', () => {
   assert.ok(pages.length > 8);
   for (const page of pages) assert.ok(dirty.has(page), `page ${page}`);
 });
+
+test('a base below zero, and a trapped store beyond the address space', () => {
+  const instance = instantiate(
+    wat(`(module (memory (export "memory") 1) (func (export "f") (param i32)
+      (v128.store offset=100 (i32.add (local.get 0) (i32.const 8)) ${VALUES['v128']})
+      (i64.store offset=4096 (i32.const 0xfffffff8) (i64.const 1))))`),
+  );
+  assert.throws(() => (instance.exports['f'] as Call)(-7), /out of bounds/);
+  assert.deepEqual(instance.dirtyPages(), [0]);
+});
