@@ -21,7 +21,7 @@ const RUNS = Number(process.env['FUZZ_RUNS'] ?? 400);
 
 const subnet = await TestSubnet.create();
 const canister = subnet.addCanister(1n);
-const gateway = await testGateway(subnet, { limits: { callWaitMs: 50 } });
+const gateway = await testGateway(subnet, { limits: { callWaitMs: 5_000 } });
 const identity = delegate(newIdentity(), newIdentity('p256'), { targets: [canister] });
 const kinds = ['call', 'query', 'read_state'] as const;
 type Kind = (typeof kinds)[number];

@@ -48,6 +48,8 @@ export class SigningThread {
 
   async stop(): Promise<void> {
     this.#fail(new Error('the signing thread was stopped'));
+    // Its end is waited for: nothing else may keep the process alive by then.
+    this.#thread.hold(true);
     await this.#thread.stop();
   }
 
