@@ -54,6 +54,8 @@ export class SigningThread {
   }
 
   #answered(answer: Answer): void {
+    // An answer that crosses a stop must not let go of the thread whose end is being waited for.
+    if (this.#failure !== undefined) return;
     if ('ready' in answer) {
       this.#publicKey.resolve(Uint8Array.from(answer.publicKey));
       // From now on the thread alone is no reason for the process to live.
