@@ -54,8 +54,6 @@ export class SigningThread {
   }
 
   #answered(answer: Answer): void {
-    // What still arrives while it is being stopped must not let go of the process.
-    if (this.#failure !== undefined) return;
     // An answer that crosses a stop must not let go of the thread whose end is being waited for.
     if (this.#failure !== undefined) return;
     if ('ready' in answer) {
